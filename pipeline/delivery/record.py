@@ -1,0 +1,43 @@
+"""What comes in and what goes out: Kafka records as plain values, the same for both client libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """A record as it was read; nothing of it is ever changed.
+
+    Attributes:
+        timestamp_ms: Kafka's timestamp [ms since 1970 UTC], or -1 where the record has none.
+        topic_id: Kafka's uuid of the topic, or "" where the client does not tell; a topic made anew has another.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    timestamp_ms: int = -1
+    topic_id: str = ""
+
+    @property
+    def position(self) -> str:
+        """``topic/partition@offset``, as people and the command line write it."""
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """A record to be written; the partitioner (murmur2, as Java's) chooses the partition from the key unless one is given."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+    timestamp_ms: int | None = None

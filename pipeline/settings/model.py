@@ -1,0 +1,118 @@
+"""What can be set: names, defaults, units and meanings. What a person changes while it runs is control, not a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def option(default: Any, doc: str, *, secret: bool = False) -> Any:
+    """A setting with its meaning; a secret is never printed, logged or given on a command line."""
+    meta = {"doc": doc, "secret": secret}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=meta)
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KafkaSettings:
+    """Where Kafka is and how topics are made."""
+
+    bootstrap: str = option("127.0.0.1:9092", "host:port list of brokers to ask first")
+    prefix: str = option("omero", "first word of every topic, group and connector name; one per OMERO on a shared Kafka")
+    replication_factor: int = option(1, "copies of each partition: 1 on one broker, 3 in production")
+    min_insync_replicas: int = option(1, "copies that must have a record before it counts as written: 2 in production")
+    client: Mapping[str, str] = option({}, "librdkafka properties passed on unchanged, e.g. security.protocol, sasl.username")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OmeroSettings:
+    """OMERO's PostgreSQL database, which is read and never owned."""
+
+    host: str = option("127.0.0.1", "host or socket directory")
+    port: int = option(5432, "TCP port")
+    database: str = option("omero", "database name (omero.db.name)")
+    user: str = option("omero_mq", "the read-only role that `omero-mq init --print-sql` describes")
+    password: str = option("", "its password", secret=True)
+    sslmode: str = option("prefer", "libpq sslmode")
+    timezone: str = option("UTC", "zone of OMERO's timestamps without zone: that of the OMERO server's JVM")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateSettings:
+    """Our own small PostgreSQL database."""
+
+    host: str = option("127.0.0.1", "host or socket directory")
+    port: int = option(5432, "TCP port")
+    database: str = option("omero_mq", "database name")
+    user: str = option("omero_mq", "its owner")
+    password: str = option("", "its password", secret=True)
+    sslmode: str = option("prefer", "libpq sslmode")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CdcSettings:
+    """Kafka Connect and what Debezium reads."""
+
+    connect_url: str = option("http://127.0.0.1:8083", "Kafka Connect's REST address")
+    database_host: str = option("", "OMERO's database as Kafka Connect sees it; empty: the same as omero.host")
+    database_port: int = option(0, "its port as Kafka Connect sees it; 0: the same as omero.port")
+    user: str = option("omero_cdc", "the replication role that `omero-mq init --print-sql` describes")
+    password: str = option("", "its password, for Connect started by `omero-mq up`; elsewhere Connect reads its own file", secret=True)
+    password_reference: str = option("${file:/run/secrets/cdc.properties:password}", "what the connector's configuration says instead of the password")
+    sslmode: str = option("prefer", "Debezium's database.sslmode")
+    eventlog_slot: str = option("omero_eventlog", "replication slot for eventlog (names are unique in a PostgreSQL cluster)")
+    reindexing_slot: str = option("omero_reindexing", "replication slot for _reindexing_required")
+    eventlog_publication: str = option("omero_eventlog_pub", "publication of eventlog, inserts only")
+    reindexing_publication: str = option("omero_reindexing_pub", "publication of _reindexing_required, inserts only")
+    poll_interval_ms: int = option(20, "Debezium's poll.interval.ms; commit to topic takes about twice that [ms]")
+    heartbeat_ms: int = option(10_000, "Debezium's heartbeat.interval.ms; keeps an idle slot from pinning WAL [ms]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RelaySettings:
+    """The service that makes public events."""
+
+    batch_rows: int = option(4000, "rows read, enriched and published together, at the most")
+    visibility_alert_s: float = option(30.0, "a commit that was decoded but is not visible for this long raises an alert [s]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliverySettings:
+    """Retries and letters, for every consumer."""
+
+    attempts: int = option(5, "attempts before a transient failure becomes a letter")
+    retry_base_s: float = option(0.2, "longest wait before the second attempt; doubles each time, with full jitter [s]")
+    retry_cap_s: float = option(30.0, "longest wait between two attempts [s]")
+    stack_limit_bytes: int = option(4096, "bytes of stack trace kept in a letter [bytes]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackSettings:
+    """What `omero-mq up` starts on this machine."""
+
+    data_directory: str = option("~/.local/share/omero-mq", "everything that `omero-mq up` keeps, in one directory")
+    profile: str = option("small", "JVM and process sizes: small (default) or full")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogSettings:
+    """Logs of the services, on standard error."""
+
+    format: str = option("auto", "human, json, or auto: human on a terminal")
+    level: str = option("info", "debug, info, warning or error")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All settings of one installation."""
+
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    omero: OmeroSettings = field(default_factory=OmeroSettings)
+    state: StateSettings = field(default_factory=StateSettings)
+    cdc: CdcSettings = field(default_factory=CdcSettings)
+    relay: RelaySettings = field(default_factory=RelaySettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    stack: StackSettings = field(default_factory=StackSettings)
+    log: LogSettings = field(default_factory=LogSettings)
