@@ -1,1 +1,1 @@
-
+"""The command `omero-mq`, one module per noun."""

@@ -1,1 +1,1 @@
-
+"""An OMERO-shaped database with a living facility in it."""

@@ -1,1 +1,1 @@
-
+"""What every service process needs: readiness and watchdog protocol, signals, logs."""

@@ -1,1 +1,1 @@
-
+"""One file per service process, where adapters are made and joined."""

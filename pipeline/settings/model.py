@@ -59,8 +59,10 @@ class CdcSettings:
     database_host: str = option("", "OMERO's database as Kafka Connect sees it; empty: the same as omero.host")
     database_port: int = option(0, "its port as Kafka Connect sees it; 0: the same as omero.port")
     user: str = option("omero_cdc", "the replication role that `omero-mq init --print-sql` describes")
-    password: str = option("", "its password, for Connect started by `omero-mq up`; elsewhere Connect reads its own file", secret=True)
-    password_reference: str = option("${file:/run/secrets/cdc.properties:password}", "what the connector's configuration says instead of the password")
+    password: str = option("", "its password, for the Connect that `omero-mq up` starts", secret=True)
+    password_reference: str = option(
+        "${file:/run/secrets/cdc.properties:password}", "what the connector's configuration says instead of the password"
+    )
     sslmode: str = option("prefer", "Debezium's database.sslmode")
     eventlog_slot: str = option("omero_eventlog", "replication slot for eventlog (names are unique in a PostgreSQL cluster)")
     reindexing_slot: str = option("omero_reindexing", "replication slot for _reindexing_required")
