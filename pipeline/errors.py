@@ -5,7 +5,8 @@
     OmeroMqError                 has `fix`: what the reader of the message should do next
     |-- Misconfigured            a person must change something; the command or service ends with exit status 1 (2 for usage)
     |-- Permanent                this message can never succeed: a letter, at once
-    |   `-- Undecodable          its bytes are not what the topic's schema says
+    |   |-- Undecodable          its bytes are not what the topic's schema says
+    |   `-- RecordTooLarge       a record is larger than its topic takes
     |-- Transient                this attempt failed, the next may not: retried in place with jitter, then a letter
     |-- DependencyDown           a named service is away: wait in place; costs no attempt, makes no letter
     `-- Halt                     going on would lose or falsify something: the service stops, nothing acknowledged
@@ -64,3 +65,7 @@ class EpochChanged(Halt):
 
 class OffsetGap(Halt):
     """Records that were not read yet are gone from the topic."""
+
+
+class RecordTooLarge(Permanent):
+    """A record is larger than its topic takes."""
