@@ -1,0 +1,149 @@
+"""What a batch of eventlog rows needs to know from OMERO's database, asked in one snapshot and one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+
+from pipeline.errors import EpochChanged
+from pipeline.omero.database import Connection, OmeroDatabase
+from pipeline.omero.entities import MEMBERSHIP_TABLE, OWNED_TABLES
+from pipeline.omero.epoch import EPOCH_SQL, Epoch
+from pipeline.omero.snapshot import Snapshot, parse
+
+# Of the session only id and sudoer are read: its uuid is the user's password for as long as it lasts.
+_EVENTS_SQL = """
+select e.id, e.experimenter, t.value, e.time, s.sudoer
+from event e
+join eventtype t on t.id = e.type
+left join session s on s.id = e.session
+where e.id = any(%s::int8[])
+"""
+_MEMBERSHIPS_SQL = f"select id, parent, child from {MEMBERSHIP_TABLE} where id = any(%s::int8[])"
+_UUID_SQL = "select value from configuration where name = 'omero.db.uuid'"
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+Owners = Mapping[int, tuple[int, int]]
+
+
+class EventFacts(NamedTuple):
+    """What OMERO's ``event`` says about all rows of one service call.
+
+    Attributes:
+        actor: the experimenter who did it (under sudo: the one who was acted for).
+        event_type: ``User``, ``Internal``, ``Sessions``, ...
+        time: as the server's clock showed it, without zone.
+        sudoer: the experimenter who really sat there, under sudo.
+    """
+
+    actor: int
+    event_type: str
+    time: datetime
+    sudoer: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What was found in one snapshot; what is not there was not visible in it.
+
+    Attributes:
+        events: by event id.
+        owners: by table and object id: owner and group.
+        memberships: by id of the membership: group and experimenter.
+    """
+
+    epoch: Epoch
+    snapshot: Snapshot
+    events: Mapping[int, EventFacts]
+    owners: Mapping[str, Owners]
+    memberships: Owners
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What to look up: event ids, object ids by table, membership ids."""
+
+    events: Collection[int]
+    objects: Mapping[str, Collection[int]]
+    memberships: Collection[int] = ()
+
+
+def look_up(database: OmeroDatabase, wanted: Wanted) -> Facts:
+    """Read all of it in one repeatable-read transaction on the primary.
+
+    Raises:
+        DependencyDown: the database is away.
+        Misconfigured: a table, a column or a grant is missing.
+        EpochChanged: the server is a standby, whose snapshots order nothing.
+    """
+    with database.connected() as connection, connection.pipeline():
+        connection.execute("begin isolation level repeatable read, read only")
+        identity = connection.execute(EPOCH_SQL)
+        uuid = connection.execute(_UUID_SQL)
+        events = _ask(connection, _EVENTS_SQL, wanted.events)
+        objects = {table: _ask(connection, _owner_sql(table), ids) for table, ids in wanted.objects.items()}
+        memberships = _ask(connection, _MEMBERSHIPS_SQL, wanted.memberships)
+        connection.execute("commit")
+        snapshot, epoch = _identity(identity, uuid)
+        return Facts(
+            epoch=epoch,
+            snapshot=snapshot,
+            events={row[0]: EventFacts(*row[1:]) for row in _rows(events)},
+            owners={table: {row[0]: (row[1], row[2]) for row in _rows(cursor)} for table, cursor in objects.items()},
+            memberships={row[0]: (row[1], row[2]) for row in _rows(memberships)},
+        )
+
+
+def read_epoch(database: OmeroDatabase) -> Epoch:
+    """Which database this is now.
+
+    Raises:
+        DependencyDown: the database is away.
+        Misconfigured: it is not an OMERO database, or may not be read.
+        EpochChanged: the server is a standby.
+    """
+    return look_up(database, Wanted(events=(), objects={})).epoch
+
+
+def _ask(connection: Connection, sql: str, ids: Collection[int]) -> Cursor | None:
+    """Send the query, without waiting for its rows."""
+    if not ids:
+        return None
+    # An array as text: one parameter type whatever the size of the ids, and much cheaper to make than psycopg's list.
+    literal = "{" + ",".join(map(str, ids)) + "}"
+    return connection.execute(sql.encode(), (literal,), binary=True)
+
+
+def _owner_sql(table: str) -> str:
+    if table not in OWNED_TABLES:
+        raise ValueError(f"{table!r} is no table with owners")
+    return f"select id, owner_id, group_id from {table} where id = any(%s::int8[])"
+
+
+def _rows(cursor: Cursor | None) -> list[tuple[Any, ...]]:
+    return cursor.fetchall() if cursor is not None else []
+
+
+def _identity(identity: Cursor, uuid: Cursor) -> tuple[Snapshot, Epoch]:
+    row = identity.fetchone()
+    if row is None:  # a select without from always has a row
+        raise AssertionError("no row")
+    snapshot, in_recovery, system, timeline, database_oid, eventlog_oid = row
+    if in_recovery:
+        raise EpochChanged(
+            "OMERO's database server is a standby (or still recovering); owners read there may be older than the events",
+            fix="Let omero.host name the primary",
+        )
+    name = uuid.fetchone()
+    epoch = Epoch(
+        system=system,
+        timeline=timeline,
+        database_oid=database_oid,
+        eventlog_oid=eventlog_oid,
+        omero_uuid=name[0] if name else "",
+    )
+    return parse(snapshot), epoch
