@@ -7,12 +7,35 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def option(default: Any, doc: str, *, secret: bool = False) -> Any:
-    """A setting with its meaning; a secret is never printed, logged or given on a command line."""
-    meta = {"doc": doc, "secret": secret}
+def option(
+    default: Any,
+    doc: str,
+    *,
+    secret: bool = False,
+    lowest: float | None = None,
+    highest: float | None = None,
+    choices: tuple[str, ...] = (),
+    pattern: str = "",
+) -> Any:
+    """A setting with its meaning; a secret is never printed, logged or given on a command line.
+
+    Args:
+        default: its value when nobody says anything.
+        doc: what it means, with its unit.
+        secret: whether it is one.
+        lowest: smallest number allowed.
+        highest: largest number allowed.
+        choices: the only words allowed.
+        pattern: a regular expression that the whole text matches.
+    """
+    meta = {"doc": doc, "secret": secret, "lowest": lowest, "highest": highest, "choices": choices, "pattern": pattern}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=meta)
     return field(default=default, metadata=meta)
+
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+POSTGRES_NAME = "[a-z_][a-z0-9_]{0,62}"  # what needs no quotes; a slot's name may be nothing else
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,9 +43,15 @@ class KafkaSettings:
     """Where Kafka is and how topics are made."""
 
     bootstrap: str = option("127.0.0.1:9092", "host:port list of brokers to ask first")
-    prefix: str = option("omero", "first word of every topic, group and connector name; one per OMERO on a shared Kafka")
-    replication_factor: int = option(1, "copies of each partition: 1 on one broker, 3 in production")
-    min_insync_replicas: int = option(1, "copies that must have a record before it counts as written: 2 in production")
+    prefix: str = option(
+        "omero",
+        "first word of every topic, group and connector name; one per OMERO on a shared Kafka",
+        pattern="[A-Za-z0-9._-]{1,100}",
+    )
+    replication_factor: int = option(1, "copies of each partition: 1 on one broker, 3 in production", lowest=1, highest=32767)
+    min_insync_replicas: int = option(
+        1, "copies that must have a record before it counts as written: 2 in production", lowest=1, highest=32767
+    )
     client: Mapping[str, str] = option({}, "librdkafka properties passed on unchanged, e.g. security.protocol, sasl.username")
 
 
@@ -31,12 +60,16 @@ class OmeroSettings:
     """OMERO's PostgreSQL database, which is read and never owned."""
 
     host: str = option("127.0.0.1", "host or socket directory")
-    port: int = option(5432, "TCP port")
+    port: int = option(5432, "TCP port", lowest=1, highest=65535)
     database: str = option("omero", "database name (omero.db.name)")
+    owner: str = option(
+        "omero", "OMERO's own role, which owns its tables (omero.db.user): grants name it, nothing connects as it"
+    )
     user: str = option("omero_mq", "the read-only role that `omero-mq init --print-sql` describes")
     password: str = option("", "its password", secret=True)
-    sslmode: str = option("prefer", "libpq sslmode")
+    sslmode: str = option("prefer", "libpq sslmode", choices=SSL_MODES)
     timezone: str = option("UTC", "zone of OMERO's timestamps without zone: that of the OMERO server's JVM")
+    config_file: str = option("", "OMERO's etc/grid/config.xml, or the saved output of `omero config get`; read for omero.db.*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,50 +77,56 @@ class StateSettings:
     """Our own small PostgreSQL database."""
 
     host: str = option("127.0.0.1", "host or socket directory")
-    port: int = option(5432, "TCP port")
+    port: int = option(5432, "TCP port", lowest=1, highest=65535)
     database: str = option("omero_mq", "database name")
     user: str = option("omero_mq", "its owner")
     password: str = option("", "its password", secret=True)
-    sslmode: str = option("prefer", "libpq sslmode")
+    sslmode: str = option("prefer", "libpq sslmode", choices=SSL_MODES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CdcSettings:
     """Kafka Connect and what Debezium reads."""
 
-    connect_url: str = option("http://127.0.0.1:8083", "Kafka Connect's REST address")
+    connect_url: str = option("http://127.0.0.1:8083", "Kafka Connect's REST address", pattern="https?://.+")
     database_host: str = option("", "OMERO's database as Kafka Connect sees it; empty: the same as omero.host")
-    database_port: int = option(0, "its port as Kafka Connect sees it; 0: the same as omero.port")
+    database_port: int = option(0, "its port as Kafka Connect sees it; 0: the same as omero.port", lowest=0, highest=65535)
     user: str = option("omero_cdc", "the replication role that `omero-mq init --print-sql` describes")
     password: str = option("", "its password, for the Connect that `omero-mq up` starts", secret=True)
     password_reference: str = option(
         "${file:/run/secrets/cdc.properties:password}", "what the connector's configuration says instead of the password"
     )
-    sslmode: str = option("prefer", "Debezium's database.sslmode")
-    eventlog_slot: str = option("omero_eventlog", "replication slot for eventlog (names are unique in a PostgreSQL cluster)")
-    reindexing_slot: str = option("omero_reindexing", "replication slot for _reindexing_required")
-    eventlog_publication: str = option("omero_eventlog_pub", "publication of eventlog, inserts only")
-    reindexing_publication: str = option("omero_reindexing_pub", "publication of _reindexing_required, inserts only")
-    poll_interval_ms: int = option(20, "Debezium's poll.interval.ms; commit to topic takes about twice that [ms]")
-    heartbeat_ms: int = option(10_000, "Debezium's heartbeat.interval.ms; keeps an idle slot from pinning WAL [ms]")
+    sslmode: str = option("prefer", "Debezium's database.sslmode", choices=SSL_MODES)
+    eventlog_slot: str = option(
+        "omero_eventlog", "replication slot for eventlog (names are unique in a PostgreSQL cluster)", pattern="[a-z0-9_]{1,63}"
+    )
+    reindexing_slot: str = option("omero_reindexing", "replication slot for _reindexing_required", pattern="[a-z0-9_]{1,63}")
+    eventlog_publication: str = option("omero_eventlog_pub", "publication of eventlog, inserts only", pattern=POSTGRES_NAME)
+    reindexing_publication: str = option(
+        "omero_reindexing_pub", "publication of _reindexing_required, inserts only", pattern=POSTGRES_NAME
+    )
+    poll_interval_ms: int = option(20, "Debezium's poll.interval.ms; commit to topic takes about twice that [ms]", lowest=1)
+    heartbeat_ms: int = option(10_000, "Debezium's heartbeat.interval.ms; keeps an idle slot from pinning WAL [ms]", lowest=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RelaySettings:
     """The service that makes public events."""
 
-    batch_rows: int = option(4000, "rows read, enriched and published together, at the most")
-    visibility_alert_s: float = option(30.0, "a commit that was decoded but is not visible for this long raises an alert [s]")
+    batch_rows: int = option(4000, "rows read, enriched and published together, at the most", lowest=1, highest=1_000_000)
+    visibility_alert_s: float = option(
+        30.0, "a commit that was decoded but is not visible for this long raises an alert [s]", lowest=0.001
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliverySettings:
     """Retries and letters, for every consumer."""
 
-    attempts: int = option(5, "attempts before a transient failure becomes a letter")
-    retry_base_s: float = option(0.2, "longest wait before the second attempt; doubles each time, with full jitter [s]")
-    retry_cap_s: float = option(30.0, "longest wait between two attempts [s]")
-    stack_limit_bytes: int = option(4096, "bytes of stack trace kept in a letter [bytes]")
+    attempts: int = option(5, "attempts before a transient failure becomes a letter", lowest=1)
+    retry_base_s: float = option(0.2, "longest wait before the second attempt; doubles each time, with full jitter [s]", lowest=0)
+    retry_cap_s: float = option(30.0, "longest wait between two attempts [s]", lowest=0)
+    stack_limit_bytes: int = option(4096, "bytes of stack trace kept in a letter [bytes]", lowest=0, highest=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,15 +134,15 @@ class StackSettings:
     """What `omero-mq up` starts on this machine."""
 
     data_directory: str = option("~/.local/share/omero-mq", "everything that `omero-mq up` keeps, in one directory")
-    profile: str = option("small", "JVM and process sizes: small (default) or full")
+    profile: str = option("small", "JVM and process sizes: small (default) or full", choices=("small", "full"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:
     """Logs of the services, on standard error."""
 
-    format: str = option("auto", "human, json, or auto: human on a terminal")
-    level: str = option("info", "debug, info, warning or error")
+    format: str = option("auto", "human, json, or auto: human on a terminal", choices=("human", "json", "auto"))
+    level: str = option("info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
