@@ -28,7 +28,7 @@ PREFIX = "OMERO_MQ_"
 CONFIG_VARIABLE = "OMERO_MQ_CONFIG"
 FILE_NAME = "omero-mq.toml"
 SYSTEM_FILE = Path("/etc/omero-mq/omero-mq.toml")
-FIX_FILE = "see `omero-mq config show` for all settings and where each value comes from"
+FIX = "correct it; `omero-mq config check` lists all that is wrong, docs/reference/settings.md all settings"
 
 Kind = Literal["default", "omero", "stack", "file", "environment", "command line"]
 
@@ -92,7 +92,7 @@ def load(given: Given) -> Sourced:
     if sourced.complaints:
         more = len(sourced.complaints) - 1
         rest = f" ({more} more: `omero-mq config check`)" if more else ""
-        raise Misconfigured(sourced.complaints[0] + rest, fix=FIX_FILE)
+        raise Misconfigured(sourced.complaints[0] + rest, fix=FIX)
     return sourced
 
 
