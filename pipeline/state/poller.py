@@ -1,0 +1,182 @@
+"""The outbox poller: takes what was committed to Kafka, in order, and deletes it once Kafka has it."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from pipeline.delivery.ports import Publisher
+from pipeline.errors import DependencyDown, Halt, OmeroMqError, Transient
+from pipeline.settings.model import StateSettings
+from pipeline.state import outbox
+from pipeline.state.migrate import require_usable
+from pipeline.state.outbox import OutboxRow
+from pipeline.state.pool import Connection, connect, translating
+
+WAKE_S = 1.0
+"""Longest sleep of an idle poller, so that a stop is noticed [s]; a commit wakes it at once."""
+LOOK_S = 15.0
+"""An idle poller looks even without a call this often [s]: a row whose call was lost waits no longer."""
+_PAUSE_CAP_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Host(Protocol):
+    """What the process around the loop offers."""
+
+    def stopping(self, timeout_s: float) -> bool:
+        """Sleep so long, or until the process shall end; whether it shall."""
+        ...
+
+    def alive(self, status: str) -> None:
+        """Called at least every few seconds with what the loop does."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of some rows.
+
+    Attributes:
+        published: ids that Kafka acknowledged.
+        parked: (id, reason) of those that it will never take as they are.
+    """
+
+    published: tuple[int, ...] = ()
+    parked: tuple[tuple[int, str], ...] = ()
+
+
+def publish_rows(rows: Sequence[OutboxRow], publisher: Publisher) -> Outcome:
+    """Publish rows; those of one ``order_key`` strictly one after the other, each acknowledged before the next is sent.
+
+    So a failed send cannot let a later row of its key pass, whatever the client library had in flight. A row that can never be
+    published is found by halving and parked; those behind it with its ``order_key`` are left where they are.
+
+    Raises:
+        DependencyDown, Transient, Halt: nothing is wrong with the rows; try all of them again.
+    """
+    published: list[int] = []
+    parked: list[tuple[int, str]] = []
+    held: set[str] = set()
+    for turn in _turns(rows):
+        stack = [[row for row in turn if row.order_key not in held]]
+        while stack:
+            part = stack.pop()
+            reason = _try(part, publisher) if part else ""
+            if not reason:
+                published += (row.id for row in part)
+            elif len(part) > 1:
+                middle = len(part) // 2
+                stack += [part[middle:], part[:middle]]
+            else:
+                parked.append((part[0].id, reason))
+                held |= {part[0].order_key} - {""}
+    return Outcome(published=tuple(published), parked=tuple(parked))
+
+
+def _turns(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
+    """Rows that may be in flight together: at most one of each ``order_key``, and all of those that have none."""
+    turns: list[list[OutboxRow]] = []
+    seen: Counter[str] = Counter()
+    for row in rows:
+        turn = seen[row.order_key] if row.order_key else 0
+        seen[row.order_key] += 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(row)
+    return turns
+
+
+def _try(rows: Sequence[OutboxRow], publisher: Publisher) -> str:
+    """Publish; "" when it worked, else why these rows, or one of them, cannot be published."""
+    try:
+        publisher.publish([row.record for row in rows])
+    except (DependencyDown, Transient, Halt):
+        raise
+    except OmeroMqError as error:
+        return f"{error}; {error.fix}" if error.fix else str(error)
+    except Exception as error:  # noqa: BLE001 - whatever a row does to the client library, it must not stop the rows behind it
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def drain(connection: Connection, publisher: Publisher) -> Outcome:
+    """Publish one batch and settle its rows; empty when nothing was due.
+
+    Raises:
+        DependencyDown, Transient: Kafka or the state database is away; nothing of the batch is settled that Kafka has not.
+    """
+    with translating():
+        rows = outbox.due(connection)
+    if not rows:
+        return Outcome()
+    outcome = publish_rows(rows, publisher)
+    with translating(), connection.transaction():
+        outbox.remove(connection, outcome.published)
+        for id_, reason in outcome.parked:
+            outbox.park(connection, id_, reason)
+    topics = {row.id: row.record.topic for row in rows}
+    for id_, reason in outcome.parked:
+        log.error(
+            "outbox.parked", id=id_, topic=topics[id_], reason=reason, fix="see `omero-mq status`, then release or discard it"
+        )
+    return outcome
+
+
+class Poller:
+    """The loop of the service: publishes what was committed until the process shall end, and waits for whatever is away.
+
+    Several may run: one publishes, the others wait for its connection to end. A poller that was frozen and thawed publishes at
+    most the batch in its hand once more.
+    """
+
+    def __init__(self, settings: StateSettings, publisher: Publisher, host: Host, *, service: str = "outbox") -> None:
+        self._settings = settings
+        self._publisher = publisher
+        self._host = host
+        self._service = service
+        self._failures = 0
+
+    def run(self) -> None:
+        """Return when the process shall end.
+
+        Raises:
+            Misconfigured: the state database refuses us, or its schema is missing or of another release.
+        """
+        while not self._host.stopping(0):
+            try:
+                self._session()
+            except (DependencyDown, Transient) as error:
+                self._failures += 1
+                pause_s = random.uniform(0.1, min(_PAUSE_CAP_S, 0.2 * 2 ** min(self._failures, 10)))  # noqa: S311 - jitter
+                log.warning("outbox.waiting", reason=str(error), pause_s=round(pause_s, 2))
+                self._host.alive(f"waiting: {error}")
+                self._host.stopping(pause_s)
+
+    def _session(self) -> None:
+        """Publish over one connection until the process shall end or something is away."""
+        with connect(self._settings, service=self._service, autocommit=True) as connection, translating():
+            require_usable(connection)
+            while not outbox.lead(connection):
+                self._host.alive("standing by: another poller publishes")
+                if self._host.stopping(WAKE_S):
+                    return
+            connection.execute(f"LISTEN {outbox.CHANNEL}")
+            looked_s = -math.inf
+            called = False
+            while not self._host.stopping(0):
+                if called or time.monotonic() - looked_s > LOOK_S:
+                    while drain(connection, self._publisher) != Outcome() and not self._host.stopping(0):
+                        self._failures = 0
+                        self._host.alive("publishing")
+                    looked_s = time.monotonic()
+                self._host.alive("idle")
+                called = any(True for _ in connection.notifies(timeout=WAKE_S, stop_after=1))
