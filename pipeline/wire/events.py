@@ -61,6 +61,8 @@ class PublicEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         group: id of the group that the object is in; not of the event.
         previousowner: the owner before, where this change gave the object away.
         previousgroup: the group before, where this change moved the object.
+        parent: of a membership the id of its group, also once it is deleted.
+        child: of a membership the id of its user, also once it is deleted.
         omeroevent: id of OMERO's event; all rows of one service call share it.
         eventtype: name of OMERO's event type: ``User``, ``Import``, ``Internal``, ...
         transaction: PostgreSQL's transaction id, 64 bits wide where that is known.
@@ -82,6 +84,8 @@ class PublicEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     group: Digits | None = None
     previousowner: Digits | None = None
     previousgroup: Digits | None = None
+    parent: Digits | None = None
+    child: Digits | None = None
     omeroevent: Digits | None = None
     eventtype: Text | None = None
     transaction: Digits | None = None
@@ -100,7 +104,7 @@ def event_source(database_uuid: str, epoch: int = 1) -> str:
 
 
 def event_type(entity_type: str, action: str) -> str:
-    """The event's ``type``: ``org.openmicroscopy.image.insert``; of ``CHMOD(rwr---)`` it has only ``chmod``, the data have all."""
+    """The event's ``type``: ``org.openmicroscopy.image.insert``; of ``CHMOD(rwr---)`` only ``chmod``, the data have it all."""
     return f"org.openmicroscopy.{_word(simple_class(entity_type))}.{_word(action.partition('(')[0])}"
 
 
