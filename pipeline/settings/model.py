@@ -133,7 +133,13 @@ class DeliverySettings:
 class StackSettings:
     """What `omero-mq up` starts on this machine."""
 
-    data_directory: str = option("~/.local/share/omero-mq", "everything that `omero-mq up` keeps, in one directory")
+    data_directory: str = option(
+        "", "everything that `omero-mq up` keeps; empty: ~/.local/share/omero-mq, for root /var/lib/omero-mq"
+    )
+    jvm_directory: str = option("", "where scripts/setup put Kafka and Debezium; empty: jvm in the data directory")
+    postgres_port: int = option(0, "PostgreSQL's port; 0: a free one, remembered")
+    kafka_port: int = option(0, "Kafka's port; 0: a free one, remembered")
+    connect_port: int = option(0, "Kafka Connect's port; 0: a free one, remembered")
     profile: str = option("small", "JVM and process sizes: small (default) or full", choices=("small", "full"))
 
 
