@@ -14,12 +14,14 @@ class Publisher(Protocol):
     def publish(self, records: Sequence[Outgoing]) -> None:
         """Write all records, in order per key, and return only when every one is acknowledged by all in-sync replicas.
 
-        Blocks while the broker is slow. Not atomic: after an error some records may be written; publishing all again is safe,
-        since every consumer of ours deduplicates by id.
+        Blocks while the broker is slow, within bounds. Not atomic: after an error some records may be written, of each partition
+        the first ones; publishing all again is safe, since every consumer of ours deduplicates by id and first occurrences stay
+        in order. A timestamp below 0 means none.
 
         Raises:
             DependencyDown: ``kafka`` did not acknowledge in time.
-            RecordTooLarge: a record is beyond the topic's limit; nothing was written.
+            RecordTooLarge: a record is beyond the topic's limit.
+            Permanent: the broker will never take this record, e.g. for a time in the far future.
             Misconfigured: the topic does not exist or may not be written.
         """
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
+# Stands in for all headers of a record whose header names are not UTF-8, which the client library cannot tell us.
+UNREADABLE_HEADERS = "omero.unreadable-headers"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
@@ -41,3 +44,9 @@ class Outgoing:
     headers: Headers = ()
     partition: int | None = None
     timestamp_ms: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers, without Kafka's own framing."""
+        headers = sum(len(name.encode(errors="surrogatepass")) + len(value or b"") for name, value in self.headers)
+        return len(self.value or b"") + len(self.key or b"") + headers

@@ -1,0 +1,260 @@
+"""Topics and groups: made as declared, compared with what is declared, and their first offsets written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names, only not in its type hints
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+    TopicDescription,
+)
+
+from pipeline.errors import Misconfigured
+from pipeline.kafka.config import admin_config, made
+from pipeline.kafka.trouble import NO_TOPIC, meaning
+from pipeline.settings.model import KafkaSettings
+from pipeline.wire.topics import Topic
+
+Answer = TypeVar("Answer")
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """Something about a topic that is not as declared.
+
+    Attributes:
+        what: ``missing``, ``partitions``, ``replication_factor`` or the name of a topic configuration.
+        wanted: as declared.
+        found: as the broker says.
+        serious: whether records may be lost or refused because of it.
+        fix: the command that mends it.
+    """
+
+    topic: str
+    what: str
+    wanted: str
+    found: str
+    serious: bool
+    fix: str
+
+
+class KafkaAdmin:
+    """Asks and changes what the brokers know; every call is bounded by ``timeout_s`` [s]."""
+
+    def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 10.0) -> None:
+        self._kafka = kafka
+        self._timeout_s = timeout_s
+        self._client: AdminClient = made(AdminClient, admin_config(kafka))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        del self._client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def create(self, topics: Sequence[Topic]) -> list[str]:
+        """Make the topics that do not exist yet; answers which were made. Those that exist are not touched.
+
+        Raises:
+            DependencyDown: ``kafka`` is away.
+            Misconfigured: the broker refuses, e.g. a replication factor beyond the number of brokers.
+        """
+        if not topics:
+            return []
+        wanted = [
+            NewTopic(t.name, t.partitions, self._kafka.replication_factor, config=dict(topic_config(t, self._kafka)))
+            for t in topics
+        ]
+        futures = self._client.create_topics(wanted, operation_timeout=self._timeout_s, request_timeout=self._timeout_s)
+        created = []
+        for name, future in futures.items():
+            try:
+                self._answer(future, name)
+            except _Exists:
+                continue
+            created.append(name)
+        return created
+
+    def check(self, topics: Sequence[Topic]) -> list[Difference]:
+        """What differs from the declarations; empty when all is as declared."""
+        found = self._describe([topic.name for topic in topics])
+        configs = self._configs([name for name, description in found.items() if description is not None])
+        differences = []
+        for topic in topics:
+            description = found[topic.name]
+            if description is None:
+                create = f"run `omero-mq topic create`, or make {topic.name} with {topic.partitions} partitions"
+                differences.append(_difference(topic, "missing", "exists", "no such topic", create))
+            else:
+                differences += self._compare(topic, description, configs[topic.name])
+        return differences
+
+    def exist(self, names: Iterable[str]) -> dict[str, bool]:
+        """Which of the topics exist."""
+        return {name: description is not None for name, description in self._describe(list(names)).items()}
+
+    def partitions(self, names: Iterable[str]) -> dict[str, int]:
+        """Number of partitions of each topic; topics that do not exist are left out."""
+        return {name: len(d.partitions) for name, d in self._describe(list(names)).items() if d is not None}
+
+    def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Kafka's id of each topic, which a topic made anew does not share with its predecessor.
+
+        Raises:
+            Misconfigured: a topic does not exist.
+        """
+        found = self._describe(list(names))
+        missing = [name for name, description in found.items() if description is None]
+        if missing:
+            raise Misconfigured(f"no such topic: {', '.join(missing)}", fix="run `omero-mq topic create`")
+        return {name: str(description.topic_id) for name, description in found.items() if description is not None}
+
+    def config(self, name: str) -> dict[str, str]:
+        """All configurations of one topic, in effect."""
+        return self._configs([name])[name]
+
+    def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Offset behind the newest record of each partition."""
+        return self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Offset of the oldest record of each partition that is still there."""
+        return self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def committed(self, group: str, topics: Iterable[str]) -> dict[Place, int | None]:
+        """The group's position in each partition of the topics; None where it has none."""
+        places = self._places(topics)
+        if not places:
+            return {}
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition) for topic, partition in places])
+        futures = self._client.list_consumer_group_offsets([request], request_timeout=self._timeout_s)
+        answer = self._answer(futures[group], group)
+        return {(p.topic, p.partition): None if p.offset < 0 else p.offset for p in answer.topic_partitions}
+
+    def create_group(self, group: str, topics: Iterable[str]) -> dict[Place, int]:
+        """Write the first offset, that of the oldest record, wherever the group has none; answers what was written.
+
+        Idempotent: a partition in which the group has a place is not touched, so a group that exists never moves.
+
+        Raises:
+            DependencyDown: ``kafka`` is away.
+            Misconfigured: a topic is missing, or the group is running while partitions of it have no place.
+        """
+        names = list(topics)
+        self.topic_ids(names)
+        placeless = [place for place, offset in self.committed(group, names).items() if offset is None]
+        if not placeless:
+            return {}
+        first = self.beginnings(placeless)
+        self.move_group(group, first)
+        return first
+
+    def move_group(self, group: str, offsets: Mapping[Place, int]) -> None:
+        """Put the group at the offsets, whatever it had. Only while no member of it runs.
+
+        Raises:
+            Misconfigured: the group is running.
+        """
+        wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        request = ConsumerGroupTopicPartitions(group, wanted)
+        futures = self._client.alter_consumer_group_offsets([request], request_timeout=self._timeout_s)
+        answer = self._answer(futures[group], group)
+        for place in answer.topic_partitions:
+            if place.error is not None:
+                raise meaning(place.error, topic=f"{place.topic}/{place.partition}", detail=f"offset of group {group}")
+
+    def _places(self, topics: Iterable[str]) -> list[Place]:
+        return [(name, partition) for name, count in self.partitions(topics).items() for partition in range(count)]
+
+    def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> dict[Place, int]:
+        request = {TopicPartition(topic, partition): which for topic, partition in places}
+        if not request:
+            return {}
+        futures = self._client.list_offsets(request, request_timeout=self._timeout_s)
+        return {(p.topic, p.partition): self._answer(future, p.topic).offset for p, future in futures.items()}
+
+    def _describe(self, names: list[str]) -> dict[str, TopicDescription | None]:
+        if not names:
+            return {}
+        futures = self._client.describe_topics(TopicCollection(names), request_timeout=self._timeout_s)
+        found: dict[str, TopicDescription | None] = {}
+        for name in names:
+            try:
+                found[name] = self._answer(futures[name], name)
+            except _Absent:
+                found[name] = None
+        return found
+
+    def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        futures = self._client.describe_configs(resources, request_timeout=self._timeout_s)
+        return {r.name: {k: str(v.value) for k, v in self._answer(f, r.name).items()} for r, f in futures.items()}
+
+    def _compare(self, topic: Topic, description: TopicDescription, config: Mapping[str, str]) -> list[Difference]:
+        kafka, name = self._kafka, topic.name
+        differences = []
+        count = len(description.partitions)
+        if count != topic.partitions:
+            fix = f"kafka-topics --alter --topic {name} --partitions {topic.partitions} (moves keys: stop the writers first)"
+            differences.append(_difference(topic, "partitions", str(topic.partitions), str(count), fix, serious=False))
+        copies = min((len(partition.replicas) for partition in description.partitions), default=0)
+        if copies < kafka.replication_factor:
+            fix = f"kafka-reassign-partitions, until {name} has {kafka.replication_factor} copies of each partition"
+            differences.append(_difference(topic, "replication_factor", str(kafka.replication_factor), str(copies), fix))
+        for what, wanted in topic_config(topic, kafka).items():
+            found = config.get(what, "")
+            if found != wanted:
+                fix = f"kafka-configs --alter --topic {name} --add-config {what}={wanted}"
+                differences.append(_difference(topic, what, wanted, found, fix))
+        return differences
+
+    def _answer(self, future: Future[Answer], name: str) -> Answer:
+        try:
+            return future.result(self._timeout_s + 5)
+        except KafkaException as exc:
+            error: KafkaError = exc.args[0]
+            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _Exists(name) from exc
+            if error.code() in NO_TOPIC:
+                raise _Absent(f"no such topic: {name}", fix="run `omero-mq topic create`") from exc
+            if error.code() in {KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS}:
+                raise Misconfigured(f"group {name} is running", fix="stop its service, then try again") from exc
+            raise meaning(error, topic=name) from exc
+
+
+class _Absent(Misconfigured):
+    """The topic does not exist."""
+
+
+class _Exists(Misconfigured):
+    """The topic exists already."""
+
+
+def topic_config(topic: Topic, kafka: KafkaSettings) -> Mapping[str, str]:
+    """The topic configurations that a declaration stands for."""
+    return {
+        "retention.ms": str(topic.retention_ms),
+        "max.message.bytes": str(topic.max_message_bytes),
+        "min.insync.replicas": str(kafka.min_insync_replicas),
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+    }
+
+
+def _difference(topic: Topic, what: str, wanted: str, found: str, fix: str, *, serious: bool = True) -> Difference:
+    return Difference(topic=topic.name, what=what, wanted=wanted, found=found, serious=serious, fix=fix)
