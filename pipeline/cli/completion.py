@@ -9,6 +9,7 @@ import typer
 from typer._completion_shared import get_completion_script
 
 from pipeline.cli import call as calls
+from pipeline.cli.entry import COMPLETING
 
 
 class Shell(StrEnum):
@@ -29,5 +30,5 @@ def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument(he
       omero-mq completion bash > /etc/bash_completion.d/omero-mq
       omero-mq completion fish > ~/.config/fish/completions/omero-mq.fish
     """  # noqa: D301 - \b keeps the lines of an example apart
-    script = get_completion_script(prog_name="omero-mq", complete_var="_OMERO_MQ_COMPLETE", shell=shell)
+    script = get_completion_script(prog_name="omero-mq", complete_var=COMPLETING, shell=shell)
     calls.of(context).output.raw(script)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # a public name, only not in its hints
 
 from pipeline.cli.app import COMMAND, root
 from pipeline.cli.call import Call
@@ -17,6 +18,7 @@ from pipeline.cli.output import Output, ReaderGoneError, one_line, wants_colour
 from pipeline.errors import OmeroMqError
 from pipeline.settings.load import Given
 
+COMPLETING = "_OMERO_MQ_COMPLETE"  # set by the shell's completion script
 _ANYWHERE = {"--json": 0, "--verbose": 0, "-v": 0, "--config": 1, "--set": 1}  # options and how many words follow
 
 
@@ -55,8 +57,10 @@ def in_front(arguments: Sequence[str]) -> list[str]:
 
 
 def _run(arguments: list[str], call: Call) -> int:
+    if COMPLETING in call.environ:
+        completion_init()
     try:
-        result: Any = root().main(args=arguments, prog_name=COMMAND, standalone_mode=False, obj=call)
+        result: Any = root().main(args=arguments, prog_name=COMMAND, standalone_mode=False, obj=call, complete_var=COMPLETING)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except typer.Abort:

@@ -20,11 +20,11 @@ class Exit(IntEnum):
 
 MEANING = {
     Exit.OK: "done",
-    Exit.ERROR: "error: the message says what, why and what to do",
-    Exit.USAGE: "usage: the command was not understood",
-    Exit.UNHEALTHY: "unhealthy: it works, but something is not as it should be",
+    Exit.ERROR: "failed: the message says what, why and what to do",
+    Exit.USAGE: "the command was not understood",
+    Exit.UNHEALTHY: "degraded: it works, but something is not as it should be",
     Exit.NOTHING: "nothing matched",
-    Exit.PARTLY: "partly failed: some of it was done",
-    Exit.REFUSED: "refused: would change or remove something; add --yes",
+    Exit.PARTLY: "partly failed: some of it was done, some not",
+    Exit.REFUSED: "refused: it would change or remove something; add --yes",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }
