@@ -25,6 +25,7 @@ from pipeline.settings import omero_config, toml, values
 from pipeline.settings.model import Settings
 
 PREFIX = "OMERO_MQ_"
+TESTS_PREFIX = "OMERO_MQ_TEST_"  # read by the tests only
 CONFIG_VARIABLE = "OMERO_MQ_CONFIG"
 FILE_NAME = "omero-mq.toml"
 SYSTEM_FILE = Path("/etc/omero-mq/omero-mq.toml")
@@ -238,7 +239,8 @@ def _take_secret(found: _Found, name: str, path: Path, source: Source) -> None:
 
 def _take_variables(found: _Found, environ: Mapping[str, str]) -> None:
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE or not environ[variable]:
+        ours = variable.startswith(PREFIX) and not variable.startswith(TESTS_PREFIX) and variable != CONFIG_VARIABLE
+        if not ours or not environ[variable]:
             continue
         source = Source(kind="environment", where=variable)
         by_file = variable.removesuffix("_FILE")
