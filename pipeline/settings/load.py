@@ -23,6 +23,7 @@ from typing import Any, Literal
 from pipeline.errors import Misconfigured
 from pipeline.settings import omero_config, toml, values
 from pipeline.settings.model import Settings
+from pipeline.settings.places import data_directory
 
 PREFIX = "OMERO_MQ_"
 TESTS_PREFIX = "OMERO_MQ_TEST_"  # read by the tests only
@@ -174,8 +175,7 @@ def _config_path(given: Given) -> Path | None:
 
 
 def _stack_file(found: _Found) -> Path:
-    directory = found.values.get("stack.data_directory", values.default_of(_FIELDS["stack.data_directory"]))
-    return Path(directory).expanduser() / FILE_NAME
+    return data_directory(found.values.get("stack.data_directory", "")) / FILE_NAME
 
 
 def _read_file(path: Path, kind: Kind) -> _Found:

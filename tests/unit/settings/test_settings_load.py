@@ -6,6 +6,8 @@ import pytest
 
 from pipeline.errors import Misconfigured
 from pipeline.settings.load import Given, Source, Sourced, load, survey
+from pipeline.settings.places import data_directory
+from pipeline.stack import directory
 
 
 @pytest.fixture
@@ -227,3 +229,8 @@ def test_librdkafka_properties_are_joined_name_by_name(given, tmp_path):
 def test_a_byte_order_mark_is_no_part_of_the_first_name(given, tmp_path):
     (tmp_path / "omero-mq.toml").write_bytes(b"\xef\xbb\xbf" + b'[kafka]\nprefix = "x"\n')
     assert load(given()).settings.kafka.prefix == "x"
+
+
+@pytest.mark.parametrize("setting", ["", "~/data", "relative"])
+def test_the_stacks_file_is_looked_for_where_the_stack_writes_it(setting):
+    assert (data_directory(setting) / "omero-mq.toml").resolve() == directory.chosen(setting).settings_file
