@@ -46,16 +46,16 @@ class OmeroDatabase:
         """
         try:
             yield self._open()
-        except (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedFunction, pg.InvalidSchemaName) as error:
+        except (pg.UndefinedTable, pg.UndefinedColumn, pg.InvalidSchemaName) as error:
             self.close()
             raise Misconfigured(
                 f"{self._where} has not what OMERO 5.4 has: {_first_line(error)}",
                 fix="Run `omero-mq doctor --schema`; it names every table and column that is missing",
             ) from error
-        except pg.InsufficientPrivilege as error:
+        except (pg.InsufficientPrivilege, pg.UndefinedFunction) as error:
             self.close()
             raise Misconfigured(
-                f"{self._settings.user} may not read {self._where}: {_first_line(error)}",
+                f"{self._settings.user} has not been given what it needs in {self._where}: {_first_line(error)}",
                 fix="Have the grants made that `omero-mq init --print-sql` prints",
             ) from error
         except (psycopg.OperationalError, psycopg.InterfaceError, pg.InternalError_) as error:

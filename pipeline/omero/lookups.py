@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ import psycopg
 from pipeline.errors import EpochChanged
 from pipeline.omero.database import Connection, OmeroDatabase
 from pipeline.omero.entities import MEMBERSHIP_TABLE, OWNED_TABLES
-from pipeline.omero.epoch import EPOCH_SQL, Epoch
+from pipeline.omero.epoch import EPOCH_SQL, Epoch, require_same
+from pipeline.omero.grants import UUID_FUNCTION
 from pipeline.omero.snapshot import Snapshot, parse
 
 # Of the session only id and sudoer are read: its uuid is the user's password for as long as it lasts.
@@ -24,7 +25,8 @@ left join session s on s.id = e.session
 where e.id = any(%s::int8[])
 """
 _MEMBERSHIPS_SQL = f"select id, parent, child from {MEMBERSHIP_TABLE} where id = any(%s::int8[])"
-_UUID_SQL = "select value from configuration where name = 'omero.db.uuid'"
+_ROWS_SQL = "select id, event, entitytype, entityid, action from eventlog where id = any(%s::int8[])"
+_UUID_SQL = f"select {UUID_FUNCTION}"
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 Owners = Mapping[int, tuple[int, int]]
@@ -54,6 +56,7 @@ class Facts:
         events: by event id.
         owners: by table and object id: owner and group.
         memberships: by id of the membership: group and experimenter.
+        rows: by id of the eventlog row: event, entitytype, entityid, action.
     """
 
     epoch: Epoch
@@ -61,24 +64,31 @@ class Facts:
     events: Mapping[int, EventFacts]
     owners: Mapping[str, Owners]
     memberships: Owners
+    rows: Mapping[int, tuple[int, str, int, str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What to look up: event ids, object ids by table, membership ids."""
+    """What to look up: event ids, object ids by table, membership ids, ids of eventlog rows."""
 
-    events: Collection[int]
-    objects: Mapping[str, Collection[int]]
+    events: Collection[int] = ()
+    objects: Mapping[str, Collection[int]] = field(default_factory=dict)
     memberships: Collection[int] = ()
+    rows: Collection[int] = ()
 
 
-def look_up(database: OmeroDatabase, wanted: Wanted) -> Facts:
+def look_up(database: OmeroDatabase, wanted: Wanted, *, expected: Epoch | None = None) -> Facts:
     """Read all of it in one repeatable-read transaction on the primary.
+
+    Args:
+        database: OMERO's.
+        wanted: what to read.
+        expected: the epoch that was accepted; None to take whatever is there.
 
     Raises:
         DependencyDown: the database is away.
         Misconfigured: a table, a column or a grant is missing.
-        EpochChanged: the server is a standby, whose snapshots order nothing.
+        EpochChanged: the database is another one, or the server is a standby, whose snapshots order nothing.
     """
     with database.connected() as connection, connection.pipeline():
         connection.execute("begin isolation level repeatable read, read only")
@@ -87,14 +97,17 @@ def look_up(database: OmeroDatabase, wanted: Wanted) -> Facts:
         events = _ask(connection, _EVENTS_SQL, wanted.events)
         objects = {table: _ask(connection, _owner_sql(table), ids) for table, ids in wanted.objects.items()}
         memberships = _ask(connection, _MEMBERSHIPS_SQL, wanted.memberships)
+        rows = _ask(connection, _ROWS_SQL, wanted.rows)
         connection.execute("commit")
-        snapshot, epoch = _identity(identity, uuid)
+        # The epoch comes first: in another database the other queries may fail for lack of a table, which is not the point.
+        snapshot, epoch = _identity(identity, uuid, expected)
         return Facts(
             epoch=epoch,
             snapshot=snapshot,
             events={row[0]: EventFacts(*row[1:]) for row in _rows(events)},
             owners={table: {row[0]: (row[1], row[2]) for row in _rows(cursor)} for table, cursor in objects.items()},
             memberships={row[0]: (row[1], row[2]) for row in _rows(memberships)},
+            rows={row[0]: row[1:] for row in _rows(rows)},
         )
 
 
@@ -106,7 +119,7 @@ def read_epoch(database: OmeroDatabase) -> Epoch:
         Misconfigured: it is not an OMERO database, or may not be read.
         EpochChanged: the server is a standby.
     """
-    return look_up(database, Wanted(events=(), objects={})).epoch
+    return look_up(database, Wanted()).epoch
 
 
 def _ask(connection: Connection, sql: str, ids: Collection[int]) -> Cursor | None:
@@ -128,22 +141,18 @@ def _rows(cursor: Cursor | None) -> list[tuple[Any, ...]]:
     return cursor.fetchall() if cursor is not None else []
 
 
-def _identity(identity: Cursor, uuid: Cursor) -> tuple[Snapshot, Epoch]:
-    row = identity.fetchone()
-    if row is None:  # a select without from always has a row
-        raise AssertionError("no row")
-    snapshot, in_recovery, system, timeline, database_oid, eventlog_oid = row
+def _identity(identity: Cursor, uuid: Cursor, expected: Epoch | None) -> tuple[Snapshot, Epoch]:
+    ((snapshot, in_recovery, system, timeline, database_oid, eventlog_oid),) = identity.fetchall()
     if in_recovery:
         raise EpochChanged(
             "OMERO's database server is a standby (or still recovering); owners read there may be older than the events",
             fix="Let omero.host name the primary",
         )
-    name = uuid.fetchone()
-    epoch = Epoch(
-        system=system,
-        timeline=timeline,
-        database_oid=database_oid,
-        eventlog_oid=eventlog_oid,
-        omero_uuid=name[0] if name else "",
-    )
+    epoch = Epoch(system=system, timeline=timeline, database_oid=database_oid, eventlog_oid=eventlog_oid, omero_uuid="")
+    if expected is not None:
+        require_same(expected, replace(epoch, omero_uuid=expected.omero_uuid))
+    ((omero_uuid,),) = uuid.fetchall()
+    epoch = replace(epoch, omero_uuid=omero_uuid or "")
+    if expected is not None:
+        require_same(expected, epoch)
     return parse(snapshot), epoch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -47,6 +47,8 @@ unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::b
     AS new (kind, id, owner_id, group_id, parent, child)
 """
 
+_RECALL = "SELECT id, owner_id, group_id, parent, child FROM omero_mq.last_known WHERE kind = %s AND id = ANY(%s::bigint[])"
+
 # A bare ON CONFLICT ... WHERE would lock, and so write, every row that stays the same; the join leaves those out beforehand.
 _REMEMBER = f"""
 INSERT INTO omero_mq.last_known AS old (kind, id, owner_id, group_id, parent, child)
@@ -89,6 +91,19 @@ class LastKnownTable:
     def look_up_memberships(self, kind: str, ids: Iterable[int]) -> dict[int, Membership]:
         """Parent and child of those that are known, deleted ones included."""
         return {id_: Membership(parent, child) for id_, _, _, parent, child in self._rows(kind, ids)}
+
+    def recall(self, wanted: Mapping[str, Collection[int]]) -> dict[tuple[str, int], LastKnown]:
+        """Everything that is known of objects of several kinds, deleted ones included, by kind and id; one round trip."""
+        known: dict[tuple[str, int], LastKnown] = {}
+        with self._database.transaction() as connection, connection.pipeline():
+            asked = {
+                kind: connection.execute(_RECALL, (kind, "{" + ",".join(map(str, ids)) + "}"), binary=True)
+                for kind, ids in wanted.items()
+            }
+            for kind, cursor in asked.items():
+                for id_, owner, group, parent, child in cursor:
+                    known[kind, id_] = LastKnown(kind=kind, id=id_, owner=owner, group=group, parent=parent, child=child)
+        return known
 
     def remember(self, rows: Iterable[LastKnown]) -> int:
         """Write what differs, and return how many rows that were; of two rows for one object the later one counts."""
