@@ -36,7 +36,7 @@ class Secrets:
 
     @classmethod
     def marked(cls, word: str) -> Secrets:
-        """Secrets that a test can look for: each holds the word and says which secret it is. The word has at most 20 characters."""
+        """Secrets that a test can look for: each holds the word (at most 20 characters) and says which secret it is."""
         return cls(
             node_uuid=f"{word}-node",
             session_prefix=f"{word}-session-",
@@ -46,7 +46,9 @@ class Secrets:
         )
 
 
-def create(conninfo: str, name: str, *, secrets: Secrets | None = None, database_uuid: str = FIRST_UUID, template: bool = False) -> str:
+def create(
+    conninfo: str, name: str, *, secrets: Secrets | None = None, database_uuid: str = FIRST_UUID, template: bool = False
+) -> str:
     """Create the database in the cluster that `conninfo` reaches, and fill it. Takes about a second.
 
     Args:
@@ -116,7 +118,11 @@ def drop(conninfo: str, name: str) -> None:
 def schema_files() -> list[tuple[str, str]]:
     """Names and texts of the SQL files, in their order."""
     folder = files("pipeline.demo") / "schema"
-    return [(entry.name, entry.read_text("utf-8")) for entry in sorted(folder.iterdir(), key=lambda e: e.name) if entry.name.endswith(".sql")]
+    return [
+        (entry.name, entry.read_text("utf-8"))
+        for entry in sorted(folder.iterdir(), key=lambda e: e.name)
+        if entry.name.endswith(".sql")
+    ]
 
 
 @contextmanager
