@@ -77,10 +77,10 @@ def migration(name: str, text: str) -> Migration:
     Raises:
         ValueError: the name is not ``NNNN_words.sql``, or the text does not say ``-- compatible_from: N``.
     """
-    named, compatible = _FILE.fullmatch(name), _COMPATIBLE.search(text)
+    sql = text.replace("\r\n", "\n")
+    named, compatible = _FILE.fullmatch(name), _COMPATIBLE.search(sql)
     if named is None or compatible is None:
         raise ValueError(f"{name}: not NNNN_words.sql with a line `-- compatible_from: N`")
-    sql = text.replace("\r\n", "\n")
     return Migration(
         version=int(named[1]),
         name=name.removesuffix(".sql"),

@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,8 @@ WAKE_S = 1.0
 """Longest sleep of an idle poller, so that a stop is noticed [s]; a commit wakes it at once."""
 LOOK_S = 15.0
 """An idle poller looks even without a call this often [s]: a row whose call was lost waits no longer."""
+SETTLE_S = 0.1
+"""What Kafka has acknowledged is settled at least this often [s]; a kill publishes no more than that again."""
 _PAUSE_CAP_S = 5.0
 
 log = structlog.get_logger(__name__)
@@ -43,7 +45,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of some rows.
+    """What became of some rows; the sum of two is what became of all of them.
 
     Attributes:
         published: ids that Kafka acknowledged.
@@ -53,18 +55,19 @@ class Outcome:
     published: tuple[int, ...] = ()
     parked: tuple[tuple[int, str], ...] = ()
 
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(published=self.published + other.published, parked=self.parked + other.parked)
 
-def publish_rows(rows: Sequence[OutboxRow], publisher: Publisher) -> Outcome:
-    """Publish rows; those of one ``order_key`` strictly one after the other, each acknowledged before the next is sent.
+
+def publish_rows(rows: Sequence[OutboxRow], publisher: Publisher) -> Iterator[Outcome]:
+    """Publish rows and yield what became of them, bit by bit; those of one ``order_key`` strictly one after the other, each acknowledged before the next is sent.
 
     So a failed send cannot let a later row of its key pass, whatever the client library had in flight. A row that can never be
     published is found by halving and parked; those behind it with its ``order_key`` are left where they are.
 
     Raises:
-        DependencyDown, Transient, Halt: nothing is wrong with the rows; try all of them again.
+        DependencyDown, Transient, Halt: nothing is wrong with the rows; try again those that were not yielded.
     """
-    published: list[int] = []
-    parked: list[tuple[int, str]] = []
     held: set[str] = set()
     for turn in _turns(rows):
         stack = [[row for row in turn if row.order_key not in held]]
@@ -72,14 +75,13 @@ def publish_rows(rows: Sequence[OutboxRow], publisher: Publisher) -> Outcome:
             part = stack.pop()
             reason = _try(part, publisher) if part else ""
             if not reason:
-                published += (row.id for row in part)
+                yield Outcome(published=tuple(row.id for row in part))
             elif len(part) > 1:
                 middle = len(part) // 2
                 stack += [part[middle:], part[:middle]]
             else:
-                parked.append((part[0].id, reason))
                 held |= {part[0].order_key} - {""}
-    return Outcome(published=tuple(published), parked=tuple(parked))
+                yield Outcome(parked=((part[0].id, reason),))
 
 
 def _turns(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
@@ -112,23 +114,31 @@ def drain(connection: Connection, publisher: Publisher) -> Outcome:
     """Publish one batch and settle its rows; empty when nothing was due.
 
     Raises:
-        DependencyDown, Transient: Kafka or the state database is away; nothing of the batch is settled that Kafka has not.
+        DependencyDown, Transient: Kafka or the state database is away; what Kafka acknowledged before is settled, nothing else.
     """
     with translating():
         rows = outbox.due(connection)
     if not rows:
         return Outcome()
-    outcome = publish_rows(rows, publisher)
+    total, unsettled, settled_s = Outcome(), Outcome(), time.monotonic()
+    try:
+        for outcome in publish_rows(rows, publisher):
+            total, unsettled = total + outcome, unsettled + outcome
+            if time.monotonic() - settled_s > SETTLE_S:
+                _settle(connection, unsettled)
+                unsettled, settled_s = Outcome(), time.monotonic()
+    finally:
+        _settle(connection, unsettled)
+    return total
+
+
+def _settle(connection: Connection, outcome: Outcome) -> None:
     with translating(), connection.transaction():
         outbox.remove(connection, outcome.published)
         for id_, reason in outcome.parked:
             outbox.park(connection, id_, reason)
-    topics = {row.id: row.record.topic for row in rows}
     for id_, reason in outcome.parked:
-        log.error(
-            "outbox.parked", id=id_, topic=topics[id_], reason=reason, fix="see `omero-mq status`, then release or discard it"
-        )
-    return outcome
+        log.error("outbox.parked", id=id_, reason=reason, fix="see `omero-mq status`; correct the cause, then release the row")
 
 
 class Poller:
