@@ -29,6 +29,7 @@ class Command:
 WATCH, SET_UP, RUN = "See what happens", "Set up and take down", "Run"
 
 COMMANDS: dict[str, Command] = {
+    "topic": Command(at="pipeline.cli.topic:app", heading=WATCH, does="list, make and check topics; print what is in one"),
     "config": Command(at="pipeline.cli.config:app", heading=SET_UP, does="show settings and their sources; check them"),
     "completion": Command(at="pipeline.cli.completion:completion", heading=SET_UP, does="print the completion script of a shell"),
 }

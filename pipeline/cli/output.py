@@ -56,6 +56,11 @@ class Output:
         if not self.json:
             self._write(clean(text) + "\n")
 
+    def marked(self, mark: str, colour: str, text: str) -> None:
+        """A line that begins with a word that may have a colour."""
+        if not self.json:
+            self._write(f"{self.paint(mark, colour)}  {clean(text)}\n")
+
     def raw(self, text: str) -> None:
         """Text as it is, e.g. a script that will be run."""
         self._write(text if text.endswith("\n") else text + "\n")

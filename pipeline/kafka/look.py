@@ -3,14 +3,15 @@
 # ruff: noqa: SLF001  (librdkafka's own errors are constants whose names begin with an underscore)
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.delivery.record import Record
-from pipeline.errors import Misconfigured, OffsetGap, OmeroMqError
+from pipeline.errors import DependencyDown, Misconfigured, OffsetGap, OmeroMqError
 from pipeline.kafka.admin import KafkaAdmin
 from pipeline.kafka.config import look_config, made
 from pipeline.kafka.consume import _place, _record
@@ -19,6 +20,7 @@ from pipeline.settings.model import KafkaSettings
 
 AT_ONCE = 1000
 ASK_S = 10.0
+SILENCE_S = 30.0
 Offsets = Mapping[int, int]
 """Partition -> offset."""
 
@@ -39,6 +41,7 @@ class KafkaLook:
         self.topic = topic
         self._consumer: Consumer = made(Consumer, {**look_config(kafka), "error_cb": self._hear})
         self._trouble: OmeroMqError | None = None
+        self._at: dict[int, int] = {}
         with KafkaAdmin(kafka) as admin:
             count = admin.partitions([topic]).get(topic, 0)
             if not count:
@@ -72,7 +75,33 @@ class KafkaLook:
 
     def begin(self, start: Offsets) -> None:
         """Read on from these offsets; partitions that are not named are left out."""
+        self._at = dict(start)
         self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition, offset in start.items()])
+
+    def until_end(self, start: Offsets, *, at_most: int | None = None) -> Iterator[Record]:
+        """Records from these offsets up to the end as it was when the look began, in order per partition.
+
+        Args:
+            start: first offset of each partition.
+            at_most: places of each partition that are looked at; None: all.
+
+        Raises:
+            DependencyDown: ``kafka`` went away or is silent.
+        """
+        ends = {
+            partition: min(self.end[partition], offset + (at_most or self.end[partition])) for partition, offset in start.items()
+        }
+        self.begin({partition: offset for partition, offset in start.items() if offset < ends[partition]})
+        heard = time.monotonic()
+        while any(offset < ends[partition] for partition, offset in self._at.items()):
+            found = self.next(wait_s=0.2)
+            if found:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENCE_S:
+                raise DependencyDown(
+                    "kafka", f"{self.topic}: nothing came for {SILENCE_S:.0f} s", fix="see whether the brokers run"
+                )
+            yield from (record for record in found if record.offset < ends[record.partition])
 
     def next(self, *, wait_s: float) -> list[Record]:
         """Records that are there, in order per partition; waits for the first at the most ``wait_s`` [s].
@@ -89,22 +118,21 @@ class KafkaLook:
             error = message.error()
             if error is None:
                 records.append(_record(message, _place(message), ""))
+                self._at[records[-1].partition] = records[-1].offset + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                # Behind the last record there may be a transaction's marker, which is none.
+                self._at[message.partition() or 0] = message.offset() or 0
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 self._trouble = OffsetGap(
                     f"records of {self.topic}/{message.partition()} were deleted before they were read",
                     fix="begin again, nearer the end",
                 )
-            elif error.code() not in {KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._RESOLVE}:
+            elif error.code() not in {KafkaError._TRANSPORT, KafkaError._RESOLVE}:
                 self._trouble = meaning(error, topic=self.topic)
         if self._trouble is not None and not records:
             trouble, self._trouble = self._trouble, None
             raise trouble
         return records
-
-    def position(self) -> Offsets:
-        """Offset of the record that would come next in each partition that is read; transaction markers are passed."""
-        places = self._consumer.position(self._consumer.assignment())
-        return {place.partition: place.offset for place in places if place.offset >= 0}
 
     def _hear(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL}:
