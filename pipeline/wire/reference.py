@@ -15,16 +15,16 @@ from pipeline.wire.topics import DAY_MS, DEFAULT_PREFIX, TOPICS, Topic
 
 _MADE = "<!-- Made by `python -m pipeline.wire.reference --write`; change the tables or the schemas instead. -->"
 _TOPICS_INTRODUCTION = (
-    f"Every topic is made by `omero-mq topic create`, never by itself. The first word, `{DEFAULT_PREFIX}`, is the setting `kafka.prefix`.",
-    "A name with `<...>` is a family: one topic for each queue, consumer or connector. *Planned* topics are named here so that",
-    "nothing else takes the name; they are not made yet.",
+    f"Every topic is made by `omero-mq topic create`, never by itself. The first word, `{DEFAULT_PREFIX}`, is the setting "
+    "`kafka.prefix`. A name with `<...>` is a family: one topic for each queue, consumer or connector. *Planned* topics are "
+    "named here so that nothing else takes the name; they are not made yet."
 )
 _MESSAGES_INTRODUCTION = (
-    "The contract of each message is its Avro schema in `schemas/`; `schemas/released/` keeps every version that was ever released,",
-    "and `schemas/examples/` has more examples than stand here. JSON is checked against the same schema: a field that is optional or",
-    "has a default may be left out, a field that the schema does not name is passed over, no text may hold NUL or a lone surrogate.",
-    "Avro is written in single-object encoding: the bytes `c3 01`, the schema's fingerprint (CRC-64-AVRO, little endian), the body.",
-    "`omero-mq topic cat` reads both.",
+    "The contract of each message is its Avro schema in `schemas/`; `schemas/released/` keeps every version that was ever "
+    "released, and `schemas/examples/` has more examples than stand here. JSON is checked against the same schema: a field that "
+    "is optional or has a default may be left out, a field that the schema does not name is passed over, no text may hold NUL or "
+    "a lone surrogate. Avro is written in single-object encoding: the bytes `c3 01`, the schema's fingerprint (CRC-64-AVRO, "
+    "little endian), the body. `omero-mq topic cat` reads both."
 )
 _LIMITS = {
     "minimum": "at least {}",
@@ -35,9 +35,9 @@ _LIMITS = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], root: Path | None = None) -> int:
     """Write the pages, or say whether they are as they should be; the exit status is 1 if not, 2 for wrong usage."""
-    root = shipped.directory("schemas").parent
+    root = root or shipped.directory("schemas").parent
     wanted = pages()
     if arguments == ["--write"]:
         for path, text in wanted.items():
@@ -69,7 +69,7 @@ def topics_page() -> str:
             "",
             _MADE,
             "",
-            *_TOPICS_INTRODUCTION,
+            _TOPICS_INTRODUCTION,
             "",
             *_table(
                 ["topic", "key", "value", "message", "partitions", "keeps", "largest batch", "written by", "read by"],
@@ -95,7 +95,7 @@ def messages_page() -> str:
             "",
             _MADE,
             "",
-            *_MESSAGES_INTRODUCTION,
+            _MESSAGES_INTRODUCTION,
             "",
             *(line for message in MESSAGES for line in _message_lines(schemas.current[message.schema])),
         ]
