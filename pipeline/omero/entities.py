@@ -40,7 +40,7 @@ _PARTS = _words(
     "channel channelbinding codomainmapcontext detector detectorsettings dichroic experiment externalinfo filesetentry",
     "filesetjoblink filter filterset filtersetemissionfilterlink filtersetexcitationfilterlink imagingenvironment instrument",
     "joboriginalfilelink lightpath lightpathemissionfilterlink lightpathexcitationfilterlink lightsettings lightsource",
-    "logicalchannel microbeammanipulation microscope namespace objective objectivesettings otf pixels pixelsoriginalfilemap",
+    "logicalchannel microbeammanipulation microscope objective objectivesettings otf pixels pixelsoriginalfilemap",
     "planeinfo projectiondef quantumdef renderingdef shape stagelabel statsinfo thumbnail transmittancerange wellsample",
 )
 
