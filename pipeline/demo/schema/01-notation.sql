@@ -101,7 +101,7 @@ END $$;
 -- Names and values that belong to a row, in order.
 CREATE FUNCTION pg_temp.map_of(owner text, property text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('CREATE TABLE %1$s_%2$s (%1$s_id int8 NOT NULL, name text, value text, index int4 NOT NULL,
+    EXECUTE format('CREATE TABLE %1$s_%2$s (%1$s_id int8 NOT NULL, name text NOT NULL, value text NOT NULL, index int4 NOT NULL,
                     PRIMARY KEY (%1$s_id, index))', owner, property);
     EXECUTE format('CREATE INDEX %1$s_%2$s_name ON %1$s_%2$s (name)', owner, property);
     EXECUTE format('CREATE INDEX %1$s_%2$s_value ON %1$s_%2$s (value)', owner, property);

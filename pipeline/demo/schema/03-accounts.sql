@@ -62,6 +62,12 @@ SELECT pg_temp.kind_of('share', 'session', $$
     "group" int8 NOT NULL -> experimentergroup
 $$);
 
+SELECT pg_temp.global('sharemember', $$
+    parent int8 NOT NULL -> share
+    child int8 NOT NULL -> experimenter
+$$);
+ALTER TABLE sharemember ADD UNIQUE (parent, child);
+
 SELECT pg_temp.constant_global('event', $$
     status varchar(255)
     time timestamp NOT NULL

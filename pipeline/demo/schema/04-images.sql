@@ -9,10 +9,6 @@ SELECT pg_temp.enumeration('contrastmethod', 'Brightfield|Phase|DIC|Fluorescence
 SELECT pg_temp.enumeration('experimenttype', 'FP|FRET|TimeLapse|FourDPlus|Screen|Immunofluorescence|Other|Unknown');
 SELECT pg_temp.enumeration('renderingmodel', 'rgb|greyscale');
 SELECT pg_temp.enumeration('family', 'linear|polynomial|exponential|logarithmic');
-SELECT pg_temp.enumeration('detectortype', 'CCD|EMCCD|PMT|Other|Unknown');
-SELECT pg_temp.enumeration('filtertype', 'LongPass|ShortPass|BandPass|Dichroic|Other|Unknown');
-SELECT pg_temp.enumeration('immersion', 'Oil|Water|Air|Glycerol|Other|Unknown');
-SELECT pg_temp.enumeration('correction', 'PlanApo|PlanFluor|Plan|Other|Unknown');
 
 SELECT pg_temp.constant_global('pixelstype', $$
     value varchar(255) NOT NULL UNIQUE
@@ -40,75 +36,20 @@ SELECT pg_temp.entity('experiment', $$
     description text
     type int8 NOT NULL -> experimenttype
 $$);
+SELECT pg_temp.enumeration('microbeammanipulationtype', 'FRAP|FLIP|InverseFRAP|Photoactivation|Uncaging|OpticalTrapping|Other|Unknown');
+SELECT pg_temp.entity('microbeammanipulation', $$
+    description text
+    experiment int8 NOT NULL -> experiment
+    type int8 NOT NULL -> microbeammanipulationtype
+$$);
 
-SELECT pg_temp.entity('instrument', $$
-    microscope int8
-$$);
-SELECT pg_temp.entity('detector', $$
-    amplificationgain float8
-    gain float8
-    lotnumber varchar(255)
-    manufacturer varchar(255)
-    model varchar(255)
-    offsetvalue float8
-    serialnumber varchar(255)
-    voltage float8 ~ unitselectricpotential
-    zoom float8
-    instrument int8 NOT NULL -> instrument
-    type int8 NOT NULL -> detectortype
-$$);
-SELECT pg_temp.entity('dichroic', $$
-    lotnumber varchar(255)
-    manufacturer varchar(255)
-    model varchar(255)
-    serialnumber varchar(255)
-    instrument int8 NOT NULL -> instrument
-$$);
-SELECT pg_temp.entity('filter', $$
-    filterwheel varchar(255)
-    lotnumber varchar(255)
-    manufacturer varchar(255)
-    model varchar(255)
-    serialnumber varchar(255)
-    instrument int8 NOT NULL -> instrument
-    type int8 -> filtertype
-$$);
-SELECT pg_temp.entity('lightsource', $$
-    lotnumber varchar(255)
-    manufacturer varchar(255)
-    model varchar(255)
-    "power" float8 ~ unitspower
-    serialnumber varchar(255)
-    instrument int8 NOT NULL -> instrument
-$$);
-SELECT pg_temp.entity('objective', $$
-    calibratedmagnification float8
-    iris boolean
-    lensna float8
-    lotnumber varchar(255)
-    manufacturer varchar(255)
-    model varchar(255)
-    nominalmagnification float8
-    serialnumber varchar(255)
-    workingdistance float8 ~ unitslength
-    correction int8 NOT NULL -> correction
-    immersion int8 NOT NULL -> immersion
-    instrument int8 NOT NULL -> instrument
-$$);
-SELECT pg_temp.entity('objectivesettings', $$
-    correctioncollar float8
-    refractiveindex float8
-    objective int8 NOT NULL -> objective
-$$);
-SELECT pg_temp.entity('lightpath', $$
-    dichroic int8 -> dichroic
-$$);
 SELECT pg_temp.entity('imagingenvironment', $$
     airpressure float8 ~ unitspressure
     co2percent percent_fraction
     humidity percent_fraction
     temperature float8 ~ unitstemperature
 $$);
+SELECT pg_temp.map_of('imagingenvironment', 'map');
 SELECT pg_temp.entity('stagelabel', $$
     name text NOT NULL
     positionx float8 ~ unitslength
@@ -168,9 +109,13 @@ SELECT pg_temp.entity('logicalchannel', $$
     pockelcellsetting int4
     samplesperpixel positive_int
     contrastmethod int8 -> contrastmethod
+    detectorsettings int8 -> detectorsettings
+    filterset int8 -> filterset
     illumination int8 -> illumination
     lightpath int8 -> lightpath
+    lightsourcesettings int8 -> lightsettings
     "mode" int8 -> acquisitionmode
+    otf int8 -> otf
     photometricinterpretation int8 -> photometricinterpretation
 $$);
 SELECT pg_temp.entity('statsinfo', $$
@@ -181,7 +126,7 @@ SELECT pg_temp.entity('channel', $$
     alpha int4
     blue int4
     green int4
-    lookuptable varchar(255)
+    lookuptable text
     red int4
     logicalchannel int8 NOT NULL -> logicalchannel
     pixels int8 NOT NULL -> pixels
@@ -237,6 +182,39 @@ SELECT pg_temp.entity('channelbinding', $$
     renderingdef int8 NOT NULL -> renderingdef
     renderingdef_index int4 NOT NULL
 $$);
+ALTER TABLE channelbinding ADD UNIQUE (renderingdef, renderingdef_index);
+SELECT pg_temp.entity('codomainmapcontext', $$
+    channelbinding int8 NOT NULL -> channelbinding
+    channelbinding_index int4 NOT NULL
+$$);
+ALTER TABLE codomainmapcontext ADD UNIQUE (channelbinding, channelbinding_index);
+SELECT pg_temp.kind_of('contraststretchingcontext', 'codomainmapcontext', $$
+    xend int4 NOT NULL
+    xstart int4 NOT NULL
+    yend int4 NOT NULL
+    ystart int4 NOT NULL
+$$);
+SELECT pg_temp.kind_of('planeslicingcontext', 'codomainmapcontext', $$
+    "constant" boolean NOT NULL
+    lowerlimit int4 NOT NULL
+    planeprevious int4 NOT NULL
+    planeselected int4 NOT NULL
+    upperlimit int4 NOT NULL
+$$);
+SELECT pg_temp.kind_of('reverseintensitycontext', 'codomainmapcontext', '"reverse" boolean NOT NULL');
+SELECT pg_temp.enumeration('projectionaxis', 'Z|T|ModuloZ|ModuloT|ModuloC');
+SELECT pg_temp.enumeration('projectiontype', 'mean|maximum|sum');
+SELECT pg_temp.entity('projectiondef', $$
+    active boolean NOT NULL
+    endplane nonnegative_int
+    startplane nonnegative_int
+    stepping positive_int
+    axis int8 NOT NULL -> projectionaxis
+    renderingdef int8 NOT NULL -> renderingdef
+    type int8 NOT NULL -> projectiontype
+    renderingdef_index int4 NOT NULL
+$$);
+ALTER TABLE projectiondef ADD UNIQUE (renderingdef, renderingdef_index);
 
 SELECT pg_temp.entity('roi', $$
     description text
@@ -245,6 +223,14 @@ SELECT pg_temp.entity('roi', $$
     source int8 -> originalfile
 $$);
 CREATE INDEX roi_name ON roi (name);
+SELECT pg_temp.entity('affinetransform', $$
+    a00 float8 NOT NULL
+    a01 float8 NOT NULL
+    a02 float8 NOT NULL
+    a10 float8 NOT NULL
+    a11 float8 NOT NULL
+    a12 float8 NOT NULL
+$$);
 SELECT pg_temp.entity('shape', $$
     discriminator varchar(31) NOT NULL
     fillcolor int4
@@ -271,10 +257,16 @@ SELECT pg_temp.entity('shape', $$
     radiusx float8
     radiusy float8
     points text
+    d text
     bytes bytea
+    markerstart varchar(255)
+    markerend varchar(255)
     roi int8 NOT NULL -> roi
+    transform int8 -> affinetransform
+    pixels int8 -> pixels
     roi_index int4 NOT NULL
 $$);
+ALTER TABLE shape ADD UNIQUE (roi, roi_index);
 
 SELECT pg_temp.link('projectdatasetlink', 'project', 'dataset');
 SELECT pg_temp.link('datasetimagelink', 'dataset', 'image');

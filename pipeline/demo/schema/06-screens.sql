@@ -3,9 +3,9 @@
 SELECT pg_temp.entity('screen', $$
     description text
     name text NOT NULL
-    protocoldescription varchar(255)
+    protocoldescription text
     protocolidentifier varchar(255)
-    reagentsetdescription varchar(255)
+    reagentsetdescription text
     reagentsetidentifier varchar(255)
     type varchar(255)
 $$);
@@ -39,12 +39,12 @@ $$);
 SELECT pg_temp.entity('well', $$
     alpha int4
     blue int4
-    "column" nonnegative_int
-    externaldescription varchar(255)
+    "column" int4
+    externaldescription text
     externalidentifier varchar(255)
     green int4
     red int4
-    "row" nonnegative_int
+    "row" int4
     status varchar(255)
     type varchar(255)
     plate int8 NOT NULL -> plate

@@ -2,10 +2,11 @@
 
 SELECT pg_temp.global('namespace', $$
     description text
-    displayname varchar(255)
+    display boolean
+    displayname text
     keywords text[]
     multivalued boolean
-    name varchar(255) NOT NULL
+    name text NOT NULL
 $$);
 CREATE UNIQUE INDEX namespace_name ON namespace (name);
 CREATE INDEX namespace_displayname ON namespace (displayname);

@@ -6,6 +6,8 @@ BEGIN
     EXECUTE format('DELETE FROM %I WHERE %I = $1', TG_ARGV[0], TG_TABLE_NAME || '_id') USING OLD.id;
     RETURN OLD;
 END $$;
+CREATE TRIGGER imagingenvironment_map_map_entry_delete_trigger BEFORE DELETE ON imagingenvironment
+    FOR EACH ROW EXECUTE FUNCTION _delete_map_rows('imagingenvironment_map');
 CREATE TRIGGER annotation_mapvalue_map_entry_delete_trigger BEFORE DELETE ON annotation
     FOR EACH ROW EXECUTE FUNCTION _delete_map_rows('annotation_mapvalue');
 CREATE TRIGGER experimenter_config_map_entry_delete_trigger BEFORE DELETE ON experimenter

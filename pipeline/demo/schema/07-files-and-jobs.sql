@@ -48,8 +48,8 @@ $$);
 SELECT pg_temp.kind_of('scriptjob', 'job', 'description varchar(255)');
 SELECT pg_temp.kind_of('parsejob', 'job', 'params bytea');
 SELECT pg_temp.kind_of('importjob', 'job', $$
-    imagedescription varchar(255) NOT NULL
-    imagename varchar(255) NOT NULL
+    imagedescription text NOT NULL
+    imagename text NOT NULL
 $$);
 SELECT pg_temp.kind_of('uploadjob', 'job');
 SELECT pg_temp.kind_of('metadataimportjob', 'job');
@@ -59,12 +59,13 @@ SELECT pg_temp.kind_of('indexingjob', 'job');
 SELECT pg_temp.kind_of('integritycheckjob', 'job');
 
 -- The version information hangs on the subclass, whose key is the job's.
-CREATE TABLE uploadjob_versioninfo (uploadjob_id int8 NOT NULL REFERENCES uploadjob, name text, value text,
+CREATE TABLE uploadjob_versioninfo (uploadjob_id int8 NOT NULL REFERENCES uploadjob, name text NOT NULL, value text NOT NULL,
                                     index int4 NOT NULL, PRIMARY KEY (uploadjob_id, index));
-CREATE TABLE metadataimportjob_versioninfo (metadataimportjob_id int8 NOT NULL REFERENCES metadataimportjob, name text, value text,
+CREATE TABLE metadataimportjob_versioninfo (metadataimportjob_id int8 NOT NULL REFERENCES metadataimportjob, name text NOT NULL, value text NOT NULL,
                                             index int4 NOT NULL, PRIMARY KEY (metadataimportjob_id, index));
 
 SELECT pg_temp.link('filesetjoblink', 'fileset', 'job', 'parent_index int4 NOT NULL');
+ALTER TABLE filesetjoblink ADD UNIQUE (parent, parent_index);
 SELECT pg_temp.link('joboriginalfilelink', 'job', 'originalfile');
 SELECT pg_temp.link('pixelsoriginalfilemap', 'originalfile', 'pixels');
 
