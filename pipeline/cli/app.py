@@ -29,6 +29,9 @@ class Command:
 WATCH, SET_UP, RUN = "See what happens", "Set up and take down", "Run"
 
 COMMANDS: dict[str, Command] = {
+    "events": Command(at="pipeline.cli.events:app", heading=WATCH, does="follow public events, one line each"),
+    "dlq": Command(at="pipeline.cli.dlq:app", heading=WATCH, does="what failed for good, by cause and one by one"),
+    "queues": Command(at="pipeline.cli.queues:queues", heading=WATCH, does="what each consumer promises, and what proves it"),
     "topic": Command(at="pipeline.cli.topic:app", heading=WATCH, does="list, make and check topics; print what is in one"),
     "config": Command(at="pipeline.cli.config:app", heading=SET_UP, does="show settings and their sources; check them"),
     "completion": Command(at="pipeline.cli.completion:completion", heading=SET_UP, does="print the completion script of a shell"),

@@ -141,6 +141,8 @@ def cat(
     if not call.output.json:
         if left > 0 and key is None and not everything:
             call.output.note(f"... {left} more (use --all)")
+        if not shown:
+            call.output.note("no records")
         call.output.following(f"omero-mq topic cat {topic} --since 1h", "omero-mq topic list")
     return Exit.OK if shown else Exit.NOTHING
 
