@@ -58,9 +58,11 @@ OUTBOX: Final = ConsumerSpec(
     sources=(),
     effect="the record that a transaction on the state database wrote down",
     guarantee="at least once",
-    how="a row is deleted after the broker has acknowledged it; what it becomes carries the same id again",
-    order="per key, in the order of writing",
-    test="tests/integration/state/test_outbox.py::test_what_was_committed_is_published_whatever_is_killed",
+    how="a row is deleted after the broker has acknowledged it; sent again, it is the same record with the same id",
+    order="per key, in the order of writing; a row that no topic takes is parked and holds back only its key",
+    test=(
+        "tests/integration/state/test_outbox.py::test_pollers_killed_at_any_moment_publish_everything_at_least_once_and_in_order"
+    ),
     letters=False,
 )
 ECHO: Final = ConsumerSpec(

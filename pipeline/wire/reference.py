@@ -120,7 +120,7 @@ def _topic_row(topic: Topic) -> list[str]:
 def _consumer_lines(spec: ConsumerSpec) -> list[str]:
     reads = ", ".join(f"`{topic.name}`" for topic in spec.sources) or "a table of the state database"
     group = f", as group `{DEFAULT_PREFIX}.{spec.group}`" if spec.group else ""
-    letters = f"`{DEFAULT_PREFIX}.dlq.{spec.name}`" if spec.letters else "none: it waits until it succeeds"
+    letters = f"`{DEFAULT_PREFIX}.dlq.{spec.name}`" if spec.letters else "none"
     return [
         f"### {spec.name}",
         "",

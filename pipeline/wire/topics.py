@@ -160,6 +160,7 @@ DECISIONS = Topic(
     retention_ms=-1,
     written_by="inbox, command line",
     read_by="inbox (rebuild)",
+    planned=True,
 )
 HEARTBEAT = Topic(
     name="omero.cdc.heartbeat.<connector>",
@@ -180,6 +181,7 @@ SIGNAL = Topic(
     retention_ms=DAY_MS,
     written_by="repair",
     read_by="Kafka Connect",
+    planned=True,
 )
 
 TOPICS: Final[tuple[Topic, ...]] = (

@@ -105,9 +105,15 @@ def test_every_schema_is_used_by_a_message_and_every_message_by_a_topic():
 
 
 def test_a_planned_topic_has_no_schema_yet():
-    planned = {topic.schema for topic in TOPICS if topic.planned}
-    assert planned & set(shipped_schemas().current) == set()
-    assert [message_of(topic) for topic in TOPICS if topic.planned] == [None] * len(planned)
+    planned = [topic for topic in TOPICS if topic.planned]
+    assert [topic.name for topic in planned] == [
+        "omero.search.documents",
+        "omero.job-events",
+        "omero.dlq.decisions",
+        "omero.cdc.signal",
+    ]
+    assert [topic.schema for topic in planned if topic.schema in shipped_schemas().current] == []
+    assert [message_of(topic) for topic in planned] == [None] * len(planned)
 
 
 def test_every_message_has_examples_and_every_example_a_message():
