@@ -26,7 +26,9 @@ from pipeline.errors import Misconfigured
 from pipeline.settings import Settings, StackSettings
 from pipeline.stack import addresses, directory, fetch
 from pipeline.stack.addresses import Addresses
-from pipeline.stack.stack import PARTS, Options, Stack
+from pipeline.stack.parts import PARTS, Options
+from pipeline.stack.postgres import find_programs
+from pipeline.stack.stack import Stack
 
 FOR_TESTS: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 
@@ -220,6 +222,8 @@ def own_stack() -> Iterator[Callable[..., Stack]]:
     ) -> Stack:
         try:
             home = str(jvm_directory()) if "kafka" in parts else ""
+            if "postgres" in parts:
+                find_programs(os.environ)
         except Misconfigured as error:
             missing(error)
         directories.append(new_directory())

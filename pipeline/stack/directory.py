@@ -16,11 +16,10 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import Misconfigured
+from pipeline.settings.places import data_directory
 from pipeline.stack.identity import Identity, identity, is_alive
 
 LEAST_FREE_BYTES = 1024 * 1024 * 1024
-_FOR_ROOT = "/var/lib/omero-mq"
-_FOR_OTHERS = "~/.local/share/omero-mq"
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,12 +145,8 @@ class DataDirectory:
 
 
 def chosen(setting: str) -> DataDirectory:
-    """The data directory of a setting; the default is /var/lib/omero-mq for root, else below the home directory.
-
-    Root's home is closed to others, and PostgreSQL, which refuses to run as root, could not reach its data there.
-    """
-    default = _FOR_ROOT if os.geteuid() == 0 else _FOR_OTHERS
-    return DataDirectory(Path(setting or default).expanduser().resolve())
+    """The data directory of the setting `stack.data_directory`."""
+    return DataDirectory(data_directory(setting).resolve())
 
 
 def write_atomically(path: Path, text: str, *, mode: int) -> None:
@@ -180,7 +175,7 @@ def explained(error: OSError, where: Path) -> Misconfigured:
 
 def _refuse_foreign(path: Path) -> None:
     """A directory with content that is not ours is most likely a slip of the pen."""
-    content = {entry.name for entry in path.iterdir()}
+    content = {entry.name for entry in path.iterdir()} - {"lost+found"}
     if content and not content & {"stack.json", "lock", "jvm", "secrets"}:
         some = ", ".join(sorted(content)[:3])
         raise Misconfigured(

@@ -44,28 +44,49 @@ def is_alive(who: Identity) -> bool:
     return identity(who.pid) == who
 
 
+def send(who: Identity, signum: signal.Signals) -> bool:
+    """Sends a signal to exactly this process; returns whether it was there."""
+    handle = _handle(who)
+    if handle is None:
+        return False
+    try:
+        _send(handle, signum)
+    finally:
+        os.close(handle)
+    return True
+
+
 def end(who: Identity, *, ask: signal.Signals, grace_s: float) -> bool:
     """Ends exactly this process: asks, waits, kills. Blocks up to the grace plus a few seconds.
 
     Returns:
         Whether it was there at all.
     """
-    try:
-        handle = os.pidfd_open(who.pid)
-    except ProcessLookupError:
+    handle = _handle(who)
+    if handle is None:
         return False
     try:
-        # Only now is the pid pinned: compare after the handle is open, or a reused pid could be killed.
-        if not is_alive(who):
-            return False
         _send(handle, ask)
         _send(handle, signal.SIGCONT)  # one that was frozen can only end when it runs
         if not _ended(handle, grace_s):
             _send(handle, signal.SIGKILL)
             _ended(handle, 5.0)
-        return True
     finally:
         os.close(handle)
+    return True
+
+
+def _handle(who: Identity) -> int | None:
+    """A handle on exactly this process; None when it is gone."""
+    try:
+        handle = os.pidfd_open(who.pid)
+    except ProcessLookupError:
+        return None
+    # Only now is the pid pinned: compare after the handle is open, or a reused pid could be killed.
+    if is_alive(who):
+        return handle
+    os.close(handle)
+    return None
 
 
 def _send(handle: int, signum: signal.Signals) -> None:

@@ -74,7 +74,7 @@ class Keeper:
         self._child: subprocess.Popen[bytes] | None = None
         self._who: Identity | None = None
         self._starts = 0
-        self._status = ""
+        self._status = self._killed_because = ""
         self._error: OmeroMqError | None = None
         self._heard_at = 0.0
         self._said_ready = False
@@ -186,7 +186,7 @@ class Keeper:
             log.info("process.stopped", process=self.process.name, exit_status=status)
             return
         ready_for_s = time.monotonic() - ready_at if ready_at else 0.0
-        what = "ended" if ready_at else "ended before it was ready"
+        what = self._killed_because or ("ended" if ready_at else "ended before it was ready")
         last = logs.tail(self.log_path, from_byte=begin)
         message = f"{self.process.name} {what} ({_ended_by(status)}); its last lines were:\n{last}"
         self._failed(StartFailed(message, fix=f"read {self.log_path}"), ready_for_s)
@@ -210,23 +210,24 @@ class Keeper:
         identity_of_user = {"user": process.user, "group": process.user, "extra_groups": []} if process.user else {}
         output = logs.open_for_child(self.log_path)
         try:
+            # The lock is held until the pid is known: a READY=1 that comes first waits for it in `condition`.
             with self._lock:
-                self._said_ready, self._heard_at, self._status = False, time.monotonic(), ""
-            child = subprocess.Popen(
-                (*prefix, *process.argv),
-                cwd=process.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                **identity_of_user,  # type: ignore[call-overload]
-            )
+                self._said_ready, self._heard_at = False, time.monotonic()
+                self._status = self._killed_because = ""
+                child = subprocess.Popen(
+                    (*prefix, *process.argv),
+                    cwd=process.directory,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    **identity_of_user,  # type: ignore[call-overload]
+                )
+                self._child, self._who = child, identity(child.pid)
+                self._starts += 1
         finally:
             os.close(output)
-        with self._lock:
-            self._child, self._who = child, identity(child.pid)
-            self._starts += 1
         log.info("process.started", process=process.name, pid=child.pid)
         self._set("starting")
         return child  # type: ignore[no-any-return]
@@ -285,6 +286,7 @@ class Keeper:
         """Kills a child that did not become ready in time or has been silent for too long."""
         silent_s = now - self._heard_at
         if ready_at and self.process.watchdog_s and silent_s > self.process.watchdog_s:
+            self._killed_because = f"said nothing for {silent_s:.1f} s and was killed"
             log.error("process.silent", process=self.process.name, pid=child.pid, silent_s=round(silent_s, 1))
             child.send_signal(signal.SIGABRT)
             try:
@@ -292,6 +294,7 @@ class Keeper:
             except subprocess.TimeoutExpired:
                 child.kill()
         elif not ready_at and now - started_at > self.process.ready_within_s:
+            self._killed_because = f"was not ready after {self.process.ready_within_s:g} s and was killed"
             log.error("process.not_ready", process=self.process.name, pid=child.pid, after_s=self.process.ready_within_s)
             child.kill()
 

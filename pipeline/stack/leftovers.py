@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from pipeline.stack.directory import DataDirectory, write_atomically
-from pipeline.stack.identity import Identity, end, identity
+from pipeline.stack.identity import Identity, end, identity, send
 
 log = structlog.get_logger(__name__)
 
@@ -49,17 +49,18 @@ def record(directory: DataDirectory, processes: list[Recorded]) -> None:
     write_atomically(directory.processes_file, msgspec.json.format(msgspec.json.encode(processes)).decode() + "\n", mode=0o644)
 
 
-def clean_up(directory: DataDirectory, *, grace_s: float = 15.0) -> list[str]:
+def clean_up(directory: DataDirectory, *, grace_s: float = 8.0) -> list[str]:
     """Ends what still runs from an earlier supervisor; the caller holds the lock. Returns the names of what was there.
 
     The kernel has already asked each of them to end when the supervisor died; a frozen or slow one is killed here.
     Adopting them instead would mean processes whose exit nobody is told of.
     """
     found = []
-    for one in reversed(recorded(directory)):
-        if one.pid and end(
-            Identity(pid=one.pid, start=one.start, boot=one.boot), ask=signal.Signals(one.stop_signal), grace_s=grace_s
-        ):
+    left = [(one, Identity(pid=one.pid, start=one.start, boot=one.boot)) for one in recorded(directory) if one.pid]
+    for _, who in left:
+        send(who, signal.SIGCONT)  # those that wait for a frozen one could not end either
+    for one, who in reversed(left):
+        if end(who, ask=signal.Signals(one.stop_signal), grace_s=grace_s):
             log.warning("process.left_over", process=one.name, pid=one.pid)
             found.append(one.name)
     if _end_postmaster(directory, grace_s=grace_s):

@@ -8,30 +8,27 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Self
 
 import structlog
 
-from pipeline.errors import Misconfigured
+from pipeline.errors import Misconfigured, OmeroMqError
 from pipeline.settings import Settings
 from pipeline.stack import addresses as address_files
-from pipeline.stack import java
 from pipeline.stack.addresses import Addresses
-from pipeline.stack.connect import Connect
-from pipeline.stack.directory import LEAST_FREE_BYTES, DataDirectory, Memory, chosen, write_atomically
-from pipeline.stack.kafka import Kafka, Node, new_cluster_id
+from pipeline.stack.directory import DataDirectory, chosen
 from pipeline.stack.keeper import Condition, Keeper, StartFailed
 from pipeline.stack.leftovers import Recorded, clean_up, record
 from pipeline.stack.listener import Listener
-from pipeline.stack.ports import free_port, is_free, must_be_free
-from pipeline.stack.postgres import Postgres
+from pipeline.stack.parts import PARTS, Options, Plan, settle
 from pipeline.stack.process import Process, levels, with_needs
 
-PARTS = ("postgres", "kafka", "connect")
-
 log = structlog.get_logger(__name__)
+
+
+class Cancelled(OmeroMqError):
+    """A start was given up because somebody asked for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,25 +42,6 @@ class Preparation:
     name: str
     run: Callable[[Addresses], None]
     after: tuple[str, ...] = PARTS
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """What tests and benchmarks want otherwise.
-
-    Attributes:
-        parts: which of postgres, kafka and connect there are.
-        brokers: 3 makes a cluster of three with replication factor 3.
-        postgres: server settings on top of ours.
-        kafka: broker properties on top of ours.
-        least_free_bytes: refuse to start with less room on the disk [bytes].
-    """
-
-    parts: tuple[str, ...] = PARTS
-    brokers: int = 1
-    postgres: Mapping[str, str] = field(default_factory=dict)
-    kafka: Mapping[str, str] = field(default_factory=dict)
-    least_free_bytes: int = LEAST_FREE_BYTES
 
 
 class Stack:
@@ -87,7 +65,7 @@ class Stack:
         options: Options | None = None,
         command: str = "omero-mq up",
     ) -> None:
-        self._settings = settings
+        self.settings = settings.stack
         self._services = tuple(services)
         self._preparations = tuple(prepare)
         self._environment = environment
@@ -95,7 +73,7 @@ class Stack:
         self._command = command
         self.directory: DataDirectory = chosen(settings.stack.data_directory)
         self._held = ExitStack()
-        self._memory: Memory | None = None
+        self._plan: Plan | None = None
         self._steps: list[Process | Preparation] = []
         self._keepers: dict[str, Keeper] = {}
         self._listener: Listener | None = None
@@ -111,20 +89,26 @@ class Stack:
 
     # Start and stop
 
-    def start(self, *names: str) -> Addresses:
+    def start(self, *names: str, cancelled: Callable[[], bool] = lambda: False) -> Addresses:
         """Starts these and what they need, or everything; returns when all of it is ready. Idempotent.
 
+        Args:
+            names: parts, preparations and services; none: all.
+            cancelled: asked about once a second; True stops what was started.
+
         Raises:
+            Cancelled: `cancelled` said so.
             Misconfigured: see the message and its `fix`; what was started is stopped again.
             StartFailed: a process ended or did not answer before it was ready.
         """
         try:
             self._open()
             wanted = with_needs(self._steps, names or [step.name for step in self._steps])
-            self._start_steps([step for step in self._steps if step.name in wanted])
+            self._start_steps([step for step in self._steps if step.name in wanted], cancelled)
         except BaseException:
             self.stop()
             raise
+        self._changed()  # what `status` reads is true from here on
         log.info("stack.ready", directory=str(self.directory.path))
         return self.addresses()
 
@@ -140,25 +124,16 @@ class Stack:
             self._listener.close()
             self._listener = None
         self._prepared.clear()
-        if self._memory is not None:
+        if self._plan is not None:
             record(self.directory, [])
-            self._memory = None
+            self._plan = None
         self._held.close()
 
     # Questions
 
     def addresses(self) -> Addresses:
         """Where everything is."""
-        ports = self._open_memory().ports
-        parts = self._options.parts
-        return Addresses(
-            directory=str(self.directory.path),
-            postgres_port=ports["postgres"] if "postgres" in parts else 0,
-            superuser_password_file=str(self.directory.secrets / "postgres-superuser"),
-            kafka_bootstrap=",".join(f"127.0.0.1:{node.port}" for node in self._nodes()) if "kafka" in parts else "",
-            connect_url=f"http://127.0.0.1:{ports['connect']}" if "connect" in parts else "",
-            secrets_directory=str(self.directory.secrets),
-        )
+        return self._opened().addresses()
 
     def conditions(self) -> list[Condition]:
         """What each process does now, in start order."""
@@ -220,21 +195,28 @@ class Stack:
             raise Misconfigured(f"{name} is not running here", fix=f"running are: {', '.join(self._keepers) or 'none'}")
         return self._keepers[name]
 
-    def _open_memory(self) -> Memory:
-        if self._memory is None:
+    def _opened(self) -> Plan:
+        if self._plan is None:
             raise Misconfigured(f"nothing was started in {self.directory.path}", fix="start it first")
-        return self._memory
+        return self._plan
 
     def _open(self) -> None:
         """Takes the directory, cleans up after a killed supervisor, settles the ports, works out what to start."""
-        if self._memory is not None:
+        if self._plan is not None:
             return
         self.directory.prepare(least_free_bytes=self._options.least_free_bytes)
         self._held.enter_context(self.directory.locked(command=self._command))
         clean_up(self.directory)
-        self._memory = self._settle(self.directory.remembered())
-        self.directory.remember(self._memory)
-        parts = self._parts()
+        memory = settle(self.settings, self._options, self.directory.remembered())
+        self.directory.remember(memory)
+        self._plan = Plan(
+            settings=self.settings,
+            directory=self.directory,
+            memory=memory,
+            options=self._options,
+            environment=self._environment,
+        )
+        parts = self._plan.processes()
         names = tuple(part.name for part in parts)
         preparations = [replace(one, after=tuple(need for need in one.after if need in names)) for one in self._preparations]
         before = (*names, *(one.name for one in preparations))
@@ -242,104 +224,9 @@ class Stack:
         self._steps = [*parts, *preparations, *services]
         levels(self._steps)
         self._listener = Listener(self._hear)
-        address_files.write(self.directory, self.addresses(), self._generated_settings())
+        address_files.write(self.directory, self._plan.addresses(), self._plan.generated_settings())
 
-    def _settle(self, remembered: Memory | None) -> Memory:
-        """Ports: those asked for, else those of last time if they are still free, else free ones."""
-        stack = self._settings.stack
-        asked = {"postgres": stack.postgres_port, "kafka": stack.kafka_port, "connect": stack.connect_port}
-        brokers = range(2, self._options.brokers + 1)
-        names = [*asked, "kafka-controller", *(f"kafka-{n}{part}" for n in brokers for part in ("", "-controller"))]
-        before = remembered.ports if remembered else {}
-        ports: dict[str, int] = {}
-        for name in names:
-            if asked.get(name):
-                must_be_free(asked[name], setting=f"stack.{name}_port")
-                ports[name] = asked[name]
-                continue
-            last = before.get(name, 0)
-            if last and is_free(last):
-                ports[name] = last
-                continue
-            ports[name] = free_port(avoid=frozenset(ports.values()))
-            if last:
-                log.warning("port.taken", part=name, port=last, now=ports[name])
-        return Memory(cluster=remembered.cluster if remembered else new_cluster_id(), ports={**before, **ports})
-
-    def _nodes(self) -> tuple[Node, ...]:
-        ports = self._open_memory().ports
-        first = Node(number=1, port=ports["kafka"], controller_port=ports["kafka-controller"])
-        others = (
-            Node(number=n, port=ports[f"kafka-{n}"], controller_port=ports[f"kafka-{n}-controller"])
-            for n in range(2, self._options.brokers + 1)
-        )
-        return (first, *others)
-
-    def _parts(self) -> list[Process]:
-        stack, parts, memory = self._settings.stack, self._options.parts, self._open_memory()
-        found: list[Process] = []
-        if "postgres" in parts:
-            found.append(self._postgres().process())
-        if "kafka" not in parts:
-            return found
-        home = Path(stack.jvm_directory).expanduser().resolve() if stack.jvm_directory else self.directory.jvm
-        jvm = java.find(home=home, profile=stack.profile, environment=self._environment)
-        nodes = self._nodes()
-        brokers = [
-            Kafka(
-                name="kafka" if node.number == 1 else f"kafka-{node.number}",
-                directory=self.directory.kafka / f"node-{node.number}",
-                jvm=jvm,
-                cluster=memory.cluster,
-                node=node,
-                nodes=nodes,
-                environment=self._environment,
-                extra=self._options.kafka,
-            ).process()
-            for node in nodes
-        ]
-        found.extend(brokers)
-        if "connect" in parts:
-            connect = Connect(
-                directory=self.directory,
-                jvm=jvm,
-                port=memory.ports["connect"],
-                bootstrap=",".join(f"127.0.0.1:{node.port}" for node in nodes),
-                after=tuple(broker.name for broker in brokers),
-                copies=min(3, len(nodes)),
-                environment=self._environment,
-            )
-            found.append(connect.process())
-        return found
-
-    def _postgres(self) -> Postgres:
-        return Postgres(
-            directory=self.directory,
-            port=self._open_memory().ports["postgres"],
-            environment=self._environment,
-            extra=self._options.postgres,
-        )
-
-    def _generated_settings(self) -> dict[str, dict[str, str | int]]:
-        """What every other command needs to find this stack, with the passwords of our own roles."""
-        where = self.addresses()
-        database: dict[str, str | int] = {"host": where.postgres_host, "port": where.postgres_port}
-        omero_mq = self.directory.secret("omero-mq")
-        found: dict[str, dict[str, str | int]] = {"stack": {"data_directory": where.directory}}
-        if where.postgres_port:
-            found["omero"] = {**database, "password": omero_mq}
-            found["state"] = {**database, "password": omero_mq}
-        if where.kafka_bootstrap:
-            found["kafka"] = {"bootstrap": where.kafka_bootstrap}
-        if where.connect_url:
-            cdc = self.directory.secret("omero-cdc")
-            properties = self.directory.secrets / "cdc.properties"
-            write_atomically(properties, f"password={cdc}\n", mode=0o600)
-            reference = f"${{file:{properties}:password}}"
-            found["cdc"] = {"connect_url": where.connect_url, "password": cdc, "password_reference": reference}
-        return found
-
-    def _start_steps(self, steps: list[Process | Preparation]) -> None:
+    def _start_steps(self, steps: list[Process | Preparation], cancelled: Callable[[], bool]) -> None:
         """Starts each step as soon as all that it needs is ready."""
         waiting = list(steps)
         running: dict[str, Future[None]] = {}
@@ -356,6 +243,8 @@ class Stack:
                         self._keep(step)
                 if {step.name for step in steps} <= done:
                     return
+                if cancelled():
+                    raise Cancelled("the start was cancelled")
                 self._wait_for_event()
 
     def _done(self, running: dict[str, Future[None]]) -> set[str]:
@@ -380,6 +269,7 @@ class Stack:
 
     def _keep(self, process: Process) -> None:
         if process.name in self._keepers:
+            self._keepers[process.name].up()  # taken down before
             return
         keeper = Keeper(
             process,
