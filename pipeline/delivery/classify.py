@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pipeline.errors import DependencyDown, Halt, Misconfigured, Permanent, RecordTooLarge, Transient, Undecodable
 
@@ -43,6 +43,8 @@ class Verdict:
 POISON = Verdict(kind="permanent")
 AGAIN = Verdict(kind="transient", letter_class="transient-exhausted")
 TIMED_OUT = Verdict(kind="transient", letter_class="timeout", timed_out=True)
+
+Error = TypeVar("Error", bound=BaseException)
 
 Rule = tuple[type[BaseException], Verdict | Callable[[BaseException], Verdict]]
 """An exception type with its verdict, or with what gives one."""
@@ -93,5 +95,9 @@ class Classifier:
             if isinstance(exc, kind):
                 return verdict(exc) if callable(verdict) else verdict
         if isinstance(exc, BaseExceptionGroup):
-            return min(map(self.verdict, exc.exceptions), key=lambda verdict: _GRAVITY.index(verdict.kind))
+            return self.verdict(self.gravest(exc.exceptions))
         return POISON
+
+    def gravest(self, errors: Sequence[Error]) -> Error:
+        """The error that decides about all of them."""
+        return min(errors, key=lambda error: _GRAVITY.index(self.verdict(error).kind))

@@ -1,4 +1,4 @@
-"""Whether a consumer may run: one gate each, open or closed, by whom, why and until when; pure, with a port to where it is kept."""
+"""Whether a consumer may run: one gate each, open or closed, by whom, why and until when; pure, with a port to its store."""
 
 from __future__ import annotations
 

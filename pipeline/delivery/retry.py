@@ -37,11 +37,11 @@ class RetryPolicy:
         return cls(attempts=settings.attempts, base_s=settings.retry_base_s, cap_s=settings.retry_cap_s)
 
     def retry_wait_s(self, failures: int, random: Random) -> float:
-        """How long to wait after so many failures (1 after the first) [s]; anywhere from 0 to the bound, so that crowds scatter."""
+        """How long to wait after so many failures [s], 1 after the first: anywhere from 0 to the bound, so crowds scatter."""
         return random() * _bound(self.base_s, self.cap_s, failures)
 
     def dependency_wait_s(self, waits: int, random: Random) -> float:
-        """How long the wait number ``waits`` (1 is the first) for a dependency lasts [s]: half the bound to all of it, never 0."""
+        """How long wait number ``waits`` for a dependency lasts [s], 1 the first: half the bound to all of it, never 0."""
         return (0.5 + 0.5 * random()) * _bound(self.dependency_base_s, self.dependency_cap_s, waits)
 
 
