@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import psycopg
 from psycopg import errors as pg
@@ -35,6 +36,12 @@ class OmeroDatabase:
         )
         self._connection: Connection | None = None
         self._was_connected = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[Connection]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from pipeline.errors import EpochChanged
+from pipeline.errors import EpochChanged, Misconfigured
 from pipeline.omero.database import Connection, OmeroDatabase
 from pipeline.omero.entities import MEMBERSHIP_TABLE, OWNED_TABLES
 from pipeline.omero.epoch import EPOCH_SQL, Epoch, require_same
@@ -26,6 +26,14 @@ where e.id = any(%s::int8[])
 """
 _MEMBERSHIPS_SQL = f"select id, parent, child from {MEMBERSHIP_TABLE} where id = any(%s::int8[])"
 _ROWS_SQL = "select id, event, entitytype, entityid, action from eventlog where id = any(%s::int8[])"
+_TABLES_SQL = """
+select c.relname::text, bool_and(has_column_privilege(c.oid, a.attnum, 'select'))
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attname in ('id', 'owner_id', 'group_id') and not a.attisdropped
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname = any(%s)
+group by c.relname
+having count(*) = 3
+"""
 _UUID_SQL = f"select {UUID_FUNCTION}"
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -77,13 +85,16 @@ class Wanted:
     rows: Collection[int] = ()
 
 
-def look_up(database: OmeroDatabase, wanted: Wanted, *, expected: Epoch | None = None) -> Facts:
+def look_up(
+    database: OmeroDatabase, wanted: Wanted, *, expected: Epoch | None = None, tables: Collection[str] = OWNED_TABLES
+) -> Facts:
     """Read all of it in one repeatable-read transaction on the primary.
 
     Args:
         database: OMERO's.
         wanted: what to read.
         expected: the epoch that was accepted; None to take whatever is there.
+        tables: those that this database has; objects of other tables are not found.
 
     Raises:
         DependencyDown: the database is away.
@@ -95,7 +106,7 @@ def look_up(database: OmeroDatabase, wanted: Wanted, *, expected: Epoch | None =
         identity = connection.execute(EPOCH_SQL)
         uuid = connection.execute(_UUID_SQL)
         events = _ask(connection, _EVENTS_SQL, wanted.events)
-        objects = {table: _ask(connection, _owner_sql(table), ids) for table, ids in wanted.objects.items()}
+        objects = {table: _ask(connection, _owner_sql(table), ids) for table, ids in wanted.objects.items() if table in tables}
         memberships = _ask(connection, _MEMBERSHIPS_SQL, wanted.memberships)
         rows = _ask(connection, _ROWS_SQL, wanted.rows)
         connection.execute("commit")
@@ -109,6 +120,24 @@ def look_up(database: OmeroDatabase, wanted: Wanted, *, expected: Epoch | None =
             memberships={row[0]: (row[1], row[2]) for row in _rows(memberships)},
             rows={row[0]: row[1:] for row in _rows(rows)},
         )
+
+
+def owned_tables(database: OmeroDatabase) -> frozenset[str]:
+    """Those tables with owner and group that this OMERO has: an older or newer one may lack some of what ours knows.
+
+    Raises:
+        DependencyDown: the database is away.
+        Misconfigured: one is there and may not be read.
+    """
+    with database.connected() as connection:
+        found = connection.execute(_TABLES_SQL, (sorted(OWNED_TABLES),)).fetchall()
+    refused = sorted(table for table, readable in found if not readable)
+    if refused:
+        raise Misconfigured(
+            f"{', '.join(refused)} may not be read in OMERO's database",
+            fix="Have the grants made that `omero-mq init --print-sql` prints",
+        )
+    return frozenset(table for table, _ in found)
 
 
 def read_epoch(database: OmeroDatabase) -> Epoch:

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-import msgspec
 import structlog
 
+from pipeline.delivery.batch import Rejected
 from pipeline.delivery.ports import Publisher
 from pipeline.delivery.record import Outgoing, Record
-from pipeline.errors import Permanent
-from pipeline.omero.database import OmeroDatabase
+from pipeline.errors import DependencyDown, Permanent
+from pipeline.omero.database import NAME as OMERO_DATABASE
 from pipeline.omero.entities import MEMBERSHIP_TABLE
-from pipeline.omero.lookups import Facts, look_up
-from pipeline.relay.event import Changes, EventMaker, ObjectId, Pair
+from pipeline.omero.lookups import Facts, Wanted
+from pipeline.relay.event import EventMaker, ObjectId, Pair
 from pipeline.relay.lineage import Lineage
 from pipeline.relay.rows import Item, decode, is_lost, to_recall, transactions, wanted
-from pipeline.relay.rules import Rule, RuleFailed, apply
+from pipeline.relay.rules import Rule, RuleFailed, Work, apply, chosen
 from pipeline.state.last_known import LastKnown
+from pipeline.wire.events import PublicEvent
+from pipeline.wire.messages import EVENT
 from pipeline.wire.topics import EVENTS, WORK, named
 from pipeline.wire.work import work_key
 
 log = structlog.get_logger(__name__)
 
 _HEADERS = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+
+# A commit is visible within a millisecond of being logged, unless PostgreSQL waits for a standby: then something is away.
+_FIRST_PAUSE_S = 0.002
+_SOON_S = 1.0
 
 
 class Memory(Protocol):
@@ -47,142 +53,142 @@ class Memory(Protocol):
         """
 
 
-class Failure(NamedTuple):
-    """What becomes a letter: a record, why, and which part of it failed (a rule's name; "" for all of it)."""
-
-    record: Record
-    error: Exception
-    part: str
-
-
 class Relay:
     """Makes public events of rows.
 
     Args:
-        database: OMERO's database.
+        look_up: asks OMERO's database in one snapshot, after it has seen that it is the accepted one.
         memory: the last-known table.
-        publisher: writes events, work and letters.
-        letter: what is written for a failure.
-        lineage: which database must be there.
+        publisher: writes events and work.
+        lineage: which database is the accepted one.
         rules: from event to work.
         prefix: first word of the topics' names.
         place: time zone of OMERO's timestamps.
-        wait: sleeps; raises when the service was told to stop.
+        pause: waits so long [s], or until the service shall stop; answers whether it shall.
         visibility_alert_s: how long a decoded commit may be invisible before somebody is told [s].
     """
 
     def __init__(
         self,
         *,
-        database: OmeroDatabase,
+        look_up: Callable[[Wanted], Facts],
         memory: Memory,
         publisher: Publisher,
-        letter: Callable[[Failure], Outgoing],
         lineage: Lineage,
         rules: Sequence[Rule],
         prefix: str,
         place: ZoneInfo,
-        wait: Callable[[float, str], None],
+        pause: Callable[[float], bool],
         visibility_alert_s: float,
     ) -> None:
-        self._database = database
+        self._ask = look_up
         self._memory = memory
         self._publisher = publisher
-        self._letter = letter
         self._lineage = lineage
         self._rules = rules
         self._prefix = prefix
         self._events_topic = named(EVENTS, prefix)
         self._place = place
-        self._wait = wait
+        self._pause = pause
         self._visibility_alert_s = visibility_alert_s
-        self._encode = msgspec.json.Encoder().encode
+        self._invisible_since_s: float | None = None
+        self._alerted = False
 
-    def relay(self, records: Sequence[Record]) -> None:
-        """All steps; when it returns, each record is an acknowledged event or letter, and the last-known table knows.
+    def process(self, records: Sequence[Record]) -> list[Rejected]:
+        """All steps; when it returns, each record is an acknowledged event or is rejected, and the last-known table has learnt.
 
         Idempotent: the same records give events with the same ids. Blocks until the broker has acknowledged.
 
         Raises:
-            DependencyDown: OMERO's database, the state database or Kafka is away; nothing is lost by calling again.
+            DependencyDown: OMERO's database, the state database or Kafka is away, or a commit is not visible yet.
             EpochChanged, Misconfigured: a person is needed.
-            Permanent: a record among them makes an event that cannot be written.
+            Permanent: a record among them makes an event or work that cannot be written.
         """
-        items, failures = self._decode(records)
+        items, rejected = self._decode(records)
         facts = self._look_up_when_visible(items)
         known = self._recall(to_recall(items, facts))
-        outgoing, changes = self._make(items, failures, facts, known)
+        maker = EventMaker(
+            source=self._lineage.source, older_source=self._lineage.older_source, facts=facts, known=known, place=self._place
+        )
+        outgoing: list[Outgoing] = []
+        for item in items:
+            rejected += self._make(maker, item, facts, outgoing)
         self._publisher.publish(outgoing)
         # Only now: after a crash in between, the events made again must still know the old group.
-        if changes.remember or changes.forget:
-            self._memory.keep(remember=changes.remember, forget=changes.forget)
+        if maker.changes.remember or maker.changes.forget:
+            self._memory.keep(remember=maker.changes.remember, forget=maker.changes.forget)
+        return rejected
 
-    def _decode(self, records: Sequence[Record]) -> tuple[list[Item], list[Failure]]:
+    def _decode(self, records: Sequence[Record]) -> tuple[list[Item], list[Rejected]]:
+        """Step 2."""
         items: list[Item] = []
-        failures: list[Failure] = []
-        may_be_older = self._lineage.may_be_older
+        rejected: list[Rejected] = []
         for record in records:
             try:
-                items.append(Item(record, decode(record), may_be_older(record)))
+                items.append(decode(record, self._lineage))
             except Permanent as error:
-                failures.append(Failure(record, error, ""))
-        return items, failures
-
-    def _look_up(self, items: Sequence[Item]) -> Facts | None:
-        """The facts; None when a transaction is not visible yet in their snapshot."""
-        facts = look_up(self._database, wanted(items), expected=self._lineage.epoch)
-        snapshot = facts.snapshot
-        return facts if all(snapshot.sees(snapshot.widen(xid)) for xid in transactions(items)) else None
+                rejected.append(Rejected(record=record, error=error))
+        return items, rejected
 
     def _look_up_when_visible(self, items: Sequence[Item]) -> Facts:
-        """Steps 3 and 4, in new snapshots until one shows every transaction of the batch; the alert does not end the wait."""
+        """Steps 3 and 4, in new snapshots until one shows every transaction of the batch."""
         began_s = time.monotonic()
-        pause_s = 0.002
-        alerted = False
-        while (facts := self._look_up(items)) is None:
-            waited_s = time.monotonic() - began_s
-            if waited_s > self._visibility_alert_s and not alerted:
-                alerted = True
-                log.error(
-                    "relay.commit_invisible",
-                    waited_s=round(waited_s, 1),
-                    fix="PostgreSQL has logged a commit that it does not show yet, as while a synchronous standby is absent: look"
-                    " at synchronous_standby_names and pg_stat_replication",
-                )
-            self._wait(pause_s, "waiting for a commit to become visible in OMERO's database")
-            pause_s = min(2 * pause_s, 0.5)
-        return facts
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            facts = self._ask(wanted(items))
+            snapshot = facts.snapshot
+            hidden = [xid for xid in transactions(items) if not snapshot.sees(snapshot.widen(xid))]
+            if not hidden:
+                self._invisible_since_s, self._alerted = None, False
+                return facts
+            if time.monotonic() - began_s > _SOON_S or self._pause(pause_s):
+                raise self._invisible(hidden)
+            pause_s *= 2
+
+    def _invisible(self, hidden: Sequence[int]) -> DependencyDown:
+        """What to wait for; says it loudly, once, when it has lasted too long."""
+        now_s = time.monotonic()
+        if self._invisible_since_s is None:
+            self._invisible_since_s = now_s
+        error = DependencyDown(
+            OMERO_DATABASE,
+            f"transaction {hidden[0]} was logged as committed but is not visible yet",
+            fix="PostgreSQL waits for a synchronous standby: look at synchronous_standby_names and pg_stat_replication",
+        )
+        waited_s = now_s - self._invisible_since_s
+        if waited_s > self._visibility_alert_s and not self._alerted:
+            self._alerted = True
+            log.error("relay.commit_invisible", waited_s=round(waited_s, 1), transactions=len(hidden), fix=error.fix)
+        return error
 
     def _recall(self, objects: Mapping[str, Collection[int]]) -> dict[ObjectId, Pair]:
         if not objects:
             return {}
-        found = self._memory.recall(objects)
         return {
             this: (known.parent, known.child) if this[0] == MEMBERSHIP_TABLE else (known.owner, known.group)
-            for this, known in found.items()
+            for this, known in self._memory.recall(objects).items()
         }
 
-    def _make(
-        self, items: Sequence[Item], failures: Sequence[Failure], facts: Facts, known: Mapping[ObjectId, Pair]
-    ) -> tuple[list[Outgoing], Changes]:
-        """Step 5: events, work and letters, in the order of the rows."""
-        maker = EventMaker(
-            source=self._lineage.source, older_source=self._lineage.older_source, facts=facts, known=known, place=self._place
-        )
-        outgoing = [self._letter(failure) for failure in failures]
-        for item in items:
-            record, row, may_be_older = item
-            try:
-                event = maker.make(row, lost=may_be_older and is_lost(item, facts))
-                key = event.subject.encode()
-                outgoing.append(Outgoing(topic=self._events_topic, key=key, value=self._encode(event), headers=_HEADERS))
-            except (ValueError, OverflowError) as error:
-                outgoing.append(self._letter(Failure(record, error, "")))
-                continue
-            for work in apply(self._rules, event) if self._rules else ():
-                if isinstance(work, RuleFailed):
-                    outgoing.append(self._letter(Failure(record, work.error, work.rule)))
-                else:
-                    topic = named(WORK, self._prefix, work.queue)
-                    outgoing.append(Outgoing(topic=topic, key=work_key(work), value=self._encode(work)))
-        return outgoing, maker.changes
+    def _make(self, maker: EventMaker, item: Item, facts: Facts, outgoing: list[Outgoing]) -> list[Rejected]:
+        """Step 5: the event of one row, and its work; of the replay of a failed rule only that rule's work."""
+        record = item.record
+        try:
+            event = maker.make(item.row, lost=item.may_be_older and is_lost(item, facts))
+            rules = chosen(self._rules, item.only) if item.only else self._rules
+        except (Permanent, OverflowError) as error:
+            return [Rejected(record=record, error=error)]
+        if not item.only:
+            outgoing.append(self._event(event))
+        rejected: list[Rejected] = []
+        for work in apply(rules, event) if rules else ():
+            if isinstance(work, RuleFailed):
+                rejected.append(Rejected(record=record, error=work.error, part=work.rule))
+            else:
+                outgoing.append(self._work(work))
+        return rejected
+
+    def _event(self, event: PublicEvent) -> Outgoing:
+        return Outgoing(topic=self._events_topic, key=event.subject.encode(), value=EVENT.json.encode(event), headers=_HEADERS)
+
+    def _work(self, work: Work) -> Outgoing:
+        return Outgoing(topic=named(WORK, self._prefix, work.item.queue), key=work_key(work.item), value=work.data)

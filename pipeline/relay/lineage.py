@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.delivery.record import Record
 from pipeline.omero.epoch import Epoch
 from pipeline.state.epochs import AcceptedEpoch
 from pipeline.wire.events import event_source
@@ -27,9 +26,9 @@ class Lineage:
     older_source: str
     boundaries: Mapping[tuple[str, int], int]
 
-    def may_be_older(self, record: Record) -> bool:
-        """Whether the record was there before the epoch was accepted, so that its ids may mean something else by now."""
-        return record.offset < self.boundaries.get((record.topic, record.partition), 0)
+    def may_be_older(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether the record there was written before the epoch was accepted, so that its ids may mean something else by now."""
+        return offset < self.boundaries.get((topic, partition), 0)
 
 
 def lineage(history: Sequence[AcceptedEpoch]) -> Lineage:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import msgspec
-
+from pipeline.delivery.letter import replayed
 from pipeline.delivery.record import Record
 from pipeline.errors import Undecodable
 from pipeline.omero.lookups import Facts, Wanted
 from pipeline.relay.event import INSERT, kind_of
+from pipeline.relay.lineage import Lineage
+from pipeline.wire.messages import EVENTLOG_ROW
 from pipeline.wire.rows import EventlogRow
-
-_DECODE = msgspec.json.Decoder(EventlogRow).decode
 
 
 class Item(NamedTuple):
@@ -21,27 +20,29 @@ class Item(NamedTuple):
 
     Attributes:
         may_be_older: the record was there before the present epoch was accepted.
+        only: of a replay, the rule that shall be tried again; "" for all of it.
     """
 
     record: Record
     row: EventlogRow
     may_be_older: bool
+    only: str = ""
 
 
-def decode(record: Record) -> EventlogRow:
-    """The row that a record holds.
+def decode(record: Record, lineage: Lineage) -> Item:
+    """What a record of ``omero.eventlog``, or a replay of one, holds.
 
     Raises:
-        Undecodable: it holds none.
+        Undecodable: it holds no row.
     """
     if record.value is None:
         raise Undecodable("no value", fix="only inserts are published; look for whoever else writes the topic")
-    try:
-        return _DECODE(record.value)
-    except msgspec.MsgspecError as error:
-        raise Undecodable(f"no eventlog row: {error}", fix="compare it with schemas/eventlog-row.avsc") from error
-    except UnicodeDecodeError as error:
-        raise Undecodable(f"not UTF-8: {error.reason} at byte {error.start}") from error
+    row = EVENTLOG_ROW.json.decode(record.value)
+    again = replayed(record) if record.headers else None
+    if again is None:
+        return Item(record, row, lineage.may_be_older(record.topic, record.partition, record.offset))
+    origin = again.origin
+    return Item(record, row, lineage.may_be_older(origin.topic, origin.partition, origin.offset), again.part)
 
 
 def wanted(items: Iterable[Item]) -> Wanted:
@@ -50,7 +51,7 @@ def wanted(items: Iterable[Item]) -> Wanted:
     objects: dict[str, set[int]] = {}
     memberships: set[int] = set()
     rows: set[int] = set()
-    for _, row, may_be_older in items:
+    for _, row, may_be_older, _ in items:
         events.add(row.event)
         kind = kind_of(row.entitytype)
         if kind.is_membership:
@@ -82,7 +83,7 @@ def to_recall(items: Sequence[Item], facts: Facts) -> dict[str, set[int]]:
     A new object has no past, so the common case of an import asks nothing.
     """
     wanted_ids: dict[str, set[int]] = {}
-    for _, row, _ in items:
+    for _, row, _, _ in items:
         kind = kind_of(row.entitytype)
         if not kind.remembered:
             continue

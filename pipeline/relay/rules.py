@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pipeline.errors import Permanent
 from pipeline.wire.events import PublicEvent
+from pipeline.wire.messages import WORK_ITEM
 from pipeline.wire.work import WorkItem
 
 
@@ -31,12 +33,32 @@ class RuleFailed:
     error: Exception
 
 
-def apply(rules: Sequence[Rule], event: PublicEvent) -> Iterator[WorkItem | RuleFailed]:
-    """What all rules say about one event. A rule that raises half-way gives its letter and none of its items."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """A work item, and its bytes as they go to the queue."""
+
+    item: WorkItem
+    data: bytes
+
+
+def apply(rules: Sequence[Rule], event: PublicEvent) -> Iterator[Work | RuleFailed]:
+    """What all rules say about one event. A rule that raises half-way, or makes what no queue could read, makes nothing."""
     for rule in rules:
         try:
-            items = list(rule.work(event))
+            made = [Work(item=item, data=WORK_ITEM.json.encode_checked(item)) for item in rule.work(event)]
         except Exception as error:  # noqa: BLE001 - whatever a rule does wrong concerns this rule alone
             yield RuleFailed(rule=rule.name, error=error)
         else:
-            yield from items
+            yield from made
+
+
+def chosen(rules: Sequence[Rule], name: str) -> Sequence[Rule]:
+    """The one rule of that name, for a replay of what it failed at.
+
+    Raises:
+        Permanent: there is none any more.
+    """
+    found = [rule for rule in rules if rule.name == name]
+    if not found:
+        raise Permanent(f"there is no rule {name!r}", fix="discard the letter, or run a version that has the rule")
+    return found
