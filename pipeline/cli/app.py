@@ -33,6 +33,14 @@ COMMANDS: dict[str, Command] = {
     "dlq": Command(at="pipeline.cli.dlq:app", heading=WATCH, does="what failed for good, by cause and one by one"),
     "queues": Command(at="pipeline.cli.queues:queues", heading=WATCH, does="what each consumer promises, and what proves it"),
     "topic": Command(at="pipeline.cli.topic:app", heading=WATCH, does="list, make and check topics; print what is in one"),
+    "run": Command(at="pipeline.cli.run:run", heading=RUN, does="one service in the foreground"),
+    "init": Command(at="pipeline.cli.setup:init", heading=SET_UP, does="make or upgrade what is ours; print what a DBA runs"),
+    "connector": Command(at="pipeline.cli.connector:app", heading=SET_UP, does="the Debezium connectors on Kafka Connect"),
+    "epoch": Command(at="pipeline.cli.epoch:app", heading=SET_UP, does="accept a restored OMERO database"),
+    "repair": Command(at="pipeline.cli.repair:repair", heading=SET_UP, does="after a lost slot: a new one, and no row missing"),
+    "uninstall": Command(
+        at="pipeline.cli.setup:uninstall", heading=SET_UP, does="remove all that is ours from OMERO's PostgreSQL"
+    ),
     "config": Command(at="pipeline.cli.config:app", heading=SET_UP, does="show settings and their sources; check them"),
     "completion": Command(at="pipeline.cli.completion:completion", heading=SET_UP, does="print the completion script of a shell"),
 }

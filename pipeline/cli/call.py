@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
@@ -44,6 +45,23 @@ class Call:
             Misconfigured: a setting is wrong.
         """
         return self.sourced().settings
+
+    @property
+    def actor(self) -> str:
+        """Who calls, as the operating system knows them; a person behind sudo is that person."""
+        names = (self.environ.get(name) for name in ("SUDO_USER", "USER", "LOGNAME"))
+        return next((name for name in names if name), "unknown")
+
+    def confirmed(self, what: str, *, yes: bool) -> bool:
+        """Whether the caller means it: said so beforehand, or says so now on a terminal."""
+        if yes:
+            return True
+        if not (sys.stdin.isatty() and self.output.stderr.isatty()):
+            self.output.note(f"refused: would {what}; add --yes")
+            return False
+        self.output.stderr.write(f"{what[0].upper()}{what[1:]}? [y/N] ")
+        self.output.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def take(self, *, overrides: list[str], config: str | None, json: bool, verbose: bool) -> None:
         """Take over the options that stand before the command."""

@@ -124,8 +124,8 @@ def _list_causes(found: list[Cause], call: Call, limit: int | None) -> int:
 
 def _list_letters(found: Iterator[Letter], call: Call, settings: Settings, limit: int | None) -> int:
     """The newest ones, one per letter however often it was written."""
-    by_id = {each.id or each.position: each for each in found}
-    newest = sorted(reversed(by_id.values()), key=lambda each: -each.failed_at_ms)
+    by_id = {each.id or each.position: (each.failed_at_ms, number, each) for number, each in enumerate(found)}
+    newest = [each for _, _, each in sorted(by_id.values(), key=lambda one: one[:2], reverse=True)]
     rows = []
     for each in newest[:limit]:
         what = letters.about(each, settings.kafka.prefix)
