@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.delivery.record import Outgoing
-from pipeline.state.pool import Connection
+from pipeline.state.pool import Connection, storable
 
 CHANNEL = "omero_mq_outbox"
 AT_MOST_ROWS = 500
@@ -110,7 +110,8 @@ def remove(connection: Connection, ids: Sequence[int]) -> None:
 def park(connection: Connection, id_: int, reason: str) -> None:
     """Take a row out of the way, with the reason; idempotent, the first reason stays."""
     connection.execute(
-        "UPDATE omero_mq.outbox SET parked_at = now(), parked_reason = %s WHERE id = %s AND parked_at IS NULL", (reason, id_)
+        "UPDATE omero_mq.outbox SET parked_at = now(), parked_reason = %s WHERE id = %s AND parked_at IS NULL",
+        (storable(reason), id_),
     )
 
 

@@ -60,10 +60,11 @@ class Outcome:
 
 
 def publish_rows(rows: Sequence[OutboxRow], publisher: Publisher) -> Iterator[Outcome]:
-    """Publish rows and yield what became of them, bit by bit; those of one ``order_key`` strictly one after the other, each acknowledged before the next is sent.
+    """Publish rows and yield what became of them, bit by bit.
 
-    So a failed send cannot let a later row of its key pass, whatever the client library had in flight. A row that can never be
-    published is found by halving and parked; those behind it with its ``order_key`` are left where they are.
+    Of one ``order_key`` each is acknowledged before the next is sent, so that a failed send cannot let a later row pass, whatever
+    the client library had in flight. A row that can never be published is found by halving and parked; those behind it with its
+    ``order_key`` are left where they are.
 
     Raises:
         DependencyDown, Transient, Halt: nothing is wrong with the rows; try again those that were not yielded.

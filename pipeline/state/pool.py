@@ -38,6 +38,11 @@ def explained(error: psycopg.Error) -> OmeroMqError | None:
     return None
 
 
+def storable(text: str) -> str:
+    """Text that PostgreSQL can store: a NUL and lone surrogates, as they occur in other people's error messages, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 @contextmanager
 def translating() -> Iterator[None]:
     """Turn the driver's errors inside the block into ours.

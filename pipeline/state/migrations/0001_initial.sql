@@ -1,28 +1,29 @@
 -- What the first release needs: gates, epochs, the last-known table, the outbox.
 -- compatible_from: 1
 
--- One gate per consumer. No row: open, and nobody ever touched it.
+-- One gate per consumer. No row: open, and nobody ever touched it. Times in ms since 1970 UTC, as the programs compare them.
 CREATE TABLE omero_mq.gates (
-    consumer    text PRIMARY KEY,
-    state       text        NOT NULL CHECK (state IN ('open', 'closed')),
-    by          text        NOT NULL,
-    actor       text        NOT NULL,
-    reason      text        NOT NULL,
-    until       timestamptz,
-    probes_left integer     CHECK (probes_left >= 0),
-    changed_at  timestamptz NOT NULL
+    consumer      text PRIMARY KEY,
+    state         text    NOT NULL CHECK (state IN ('open', 'closed')),
+    by            text    NOT NULL,
+    actor         text    NOT NULL,
+    reason        text    NOT NULL,
+    until_ms      bigint,
+    probes_left   integer CHECK (probes_left >= 0),
+    changed_at_ms bigint  NOT NULL
 );
 
+-- Every state that a gate was brought into, oldest first by id.
 CREATE TABLE omero_mq.gate_history (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    consumer    text        NOT NULL,
-    state       text        NOT NULL,
-    by          text        NOT NULL,
-    actor       text        NOT NULL,
-    reason      text        NOT NULL,
-    until       timestamptz,
-    probes_left integer,
-    changed_at  timestamptz NOT NULL
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer      text    NOT NULL,
+    state         text    NOT NULL,
+    by            text    NOT NULL,
+    actor         text    NOT NULL,
+    reason        text    NOT NULL,
+    until_ms      bigint,
+    probes_left   integer,
+    changed_at_ms bigint  NOT NULL
 );
 CREATE INDEX gate_history_by_consumer ON omero_mq.gate_history (consumer, id);
 

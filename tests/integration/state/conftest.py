@@ -1,56 +1,49 @@
-"""A migrated state database for each test."""
+"""A state database for each test."""
 
-import secrets
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
+
 from pipeline.settings.model import StateSettings
-from pipeline.state.migrate import migrate
+from pipeline.state.migrate import migrate, shipped
 from pipeline.state.pool import Connection, StateDatabase, connect
 
-from .server import running_server
 
-
-@pytest.fixture(scope="session")
-def server_port(tmp_path_factory) -> Iterator[int]:
-    with running_server(tmp_path_factory.mktemp("state")) as port:
-        yield port
+@pytest.fixture
+def empty(postgres: Any, database: Callable[..., str]) -> StateSettings:
+    """Settings of a new database without our schema."""
+    return _settings(postgres, database(prefix="state"))
 
 
 @pytest.fixture
-def new_database(server_port) -> Iterator[Callable[[], StateSettings]]:
-    """Makes empty databases; dropped at the end."""
-    names: list[str] = []
-
-    def make(*, options: str = "") -> StateSettings:
-        names.append(f"state_{secrets.token_hex(5)}")
-        admin.execute(f"CREATE DATABASE {names[-1]} {options}")
-        return StateSettings(port=server_port, database=names[-1], user="postgres")
-
-    with psycopg.connect(host="127.0.0.1", port=server_port, user="postgres", dbname="postgres", autocommit=True) as admin:
-        yield make
-        for name in names:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def state(postgres: Any, database: Callable[..., str]) -> StateSettings:
+    """Settings of a new database with the newest schema."""
+    return _settings(postgres, database(prefix="state", template=postgres.template(shipped()[-1].checksum, _make)))
 
 
 @pytest.fixture
-def state(new_database) -> StateSettings:
-    """Settings of a database with the newest schema."""
-    settings = new_database()
-    with connect(settings, service="tests", autocommit=True) as connection:
-        migrate(connection)
-    return settings
-
-
-@pytest.fixture
-def database(state) -> Iterator[StateDatabase]:
+def state_database(state: StateSettings) -> Iterator[StateDatabase]:
     database = StateDatabase(state, service="tests")
     yield database
     database.close()
 
 
 @pytest.fixture
-def connection(state) -> Iterator[Connection]:
+def connection(state: StateSettings) -> Iterator[Connection]:
     with connect(state, service="tests", autocommit=True) as connection:
         yield connection
+
+
+def _settings(postgres: Any, name: str) -> StateSettings:
+    return StateSettings(
+        host=postgres.host, port=postgres.port, database=name, user=postgres.superuser, password=postgres.password
+    )
+
+
+def _make(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        migrate(connection)

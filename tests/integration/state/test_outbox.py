@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import psycopg
 import pytest
+
 from pipeline.delivery.record import Outgoing
 from pipeline.errors import DependencyDown, RecordTooLarge
 from pipeline.state import outbox
@@ -110,10 +110,9 @@ def test_only_committed_rows_are_published(state, polling):
             try:
                 with connection.transaction():
                     append(connection, [_record(str(number))], order_key="k")
-                    if number % 3 == 0:
-                        raise LookupError
+                    assert number % 3
                     wanted.append(str(number))
-            except LookupError:
+            except AssertionError:
                 pass
         _until(lambda: outbox_status(connection) == OutboxStatus(waiting=0, oldest_s=0.0, parked=0))
     assert path.read_text().split() == wanted
@@ -204,7 +203,7 @@ def test_pollers_killed_at_any_moment_publish_everything_at_least_once_and_in_or
         process = spawn.Process(target=_poll_in_process, args=(state, path, 0.001), daemon=True)
         process.start()
         size = path.stat().st_size if path.exists() else 0
-        _until(lambda: (path.exists() and path.stat().st_size > size) or not outbox_status(connection).waiting)
+        _until(lambda size=size: (path.exists() and path.stat().st_size > size) or not outbox_status(connection).waiting)
         time.sleep(chance.uniform(0, 0.3))
         os.kill(process.pid, signal.SIGKILL)
         process.join(timeout=10)
@@ -239,9 +238,9 @@ def test_a_broker_that_is_away_settles_nothing(connection):
     assert outbox_status(connection).waiting == 1
 
 
-def test_a_plain_insert_of_anybody_wakes_the_poller(connection):
+def test_a_plain_insert_of_anybody_wakes_the_poller(state, connection):
     connection.execute(f"LISTEN {outbox.CHANNEL}")
-    with psycopg.connect(connection.info.dsn, autocommit=True) as other:
+    with connect(state, service="somebody", autocommit=True) as other:
         other.execute("INSERT INTO omero_mq.outbox (topic, value) VALUES ('t', 'v'), ('t', 'w')")
     assert len(list(connection.notifies(timeout=5, stop_after=1))) == 1
 

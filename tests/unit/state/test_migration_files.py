@@ -1,6 +1,7 @@
 """The migration files themselves."""
 
 import pytest
+
 from pipeline.state.migrate import migration, shipped
 
 TEXT = "-- compatible_from: 1\nSELECT 1;\n"

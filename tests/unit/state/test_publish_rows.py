@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipeline.delivery.record import Outgoing
 from pipeline.errors import DependencyDown, Misconfigured, RecordTooLarge
 from pipeline.state.outbox import OutboxRow
