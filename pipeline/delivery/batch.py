@@ -44,14 +44,14 @@ Idempotent for each record: after an exception any of them is processed again, a
 
 
 def deliver_batch(records: Sequence[Record], process: Process, *, delivery: Delivery, pause: BatchPause) -> list[Outcome]:
-    """Process records until each is done, a letter, or left since the service stops; outcomes are in their order.
+    """Process records until each is done, a letter, or left because the service stops; answers in the records' order.
 
     A batch that raises is halved until the bad record stands alone, the earlier half first: one bad record among n costs about
     2 log2(n) more calls. A record that fails for good becomes a letter and lets the later ones go on; a dependency that is away
     holds all of them.
 
-    Raises only what stops the service: `Halt`, `Misconfigured`, and whatever is no `Exception` (Ctrl-C). Then nothing of the batch
-    may be acknowledged, since its outcomes are not known.
+    Raises only what stops the service: `Halt`, `Misconfigured`, and whatever is no `Exception` (Ctrl-C). Then nothing of the
+    batch may be acknowledged, since its outcomes are not known.
     """
     return _Batch(process, delivery, pause).run(records)
 

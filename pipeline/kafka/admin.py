@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
@@ -57,8 +59,8 @@ class KafkaAdmin:
         self._client: AdminClient = made(AdminClient, admin_config(kafka))
 
     def close(self) -> None:
-        """Let go of the connections."""
-        del self._client
+        """Let go of the connections; idempotent. Afterwards nothing can be asked."""
+        self.__dict__.pop("_client", None)  # the client has no close() of its own: it ends with its last reference
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +89,7 @@ class KafkaAdmin:
             except _Exists:
                 continue
             created.append(name)
+        self._wait_for_leaders(created)
         return created
 
     def check(self, topics: Sequence[Topic]) -> list[Difference]:
@@ -176,6 +179,32 @@ class KafkaAdmin:
         for place in answer.topic_partitions:
             if place.error is not None:
                 raise meaning(place.error, topic=f"{place.topic}/{place.partition}", detail=f"offset of group {group}")
+
+    def _wait_for_leaders(self, names: list[str]) -> None:
+        """The brokers hear of a topic a moment after the controller has made it; whoever asked for it wants to use it now."""
+        until = time.monotonic() + self._timeout_s
+        while names and time.monotonic() < until:
+            found = self._describe(names)
+            names = [name for name, d in found.items() if d is None or any(p.leader is None for p in d.partitions)]
+            if names:
+                time.sleep(0.02)
+
+    def forget(self, before: Mapping[Place, int]) -> None:
+        """Delete the records below the offsets, for good."""
+        futures = self._client.delete_records(
+            [TopicPartition(topic, partition, offset) for (topic, partition), offset in before.items()],
+            request_timeout=self._timeout_s,
+        )
+        for place, future in futures.items():
+            self._answer(future, place.topic)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete topics that exist, with all that they hold."""
+        if not names:
+            return
+        for name, future in self._client.delete_topics(list(names), request_timeout=self._timeout_s).items():
+            with suppress(_Absent):
+                self._answer(future, name)
 
     def _places(self, topics: Iterable[str]) -> list[Place]:
         return [(name, partition) for name, count in self.partitions(topics).items() for partition in range(count)]

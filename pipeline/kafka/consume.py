@@ -95,6 +95,7 @@ class KafkaReader:
         self._topic_ids: dict[str, str] = {}
         self._fetched: list[Message] = []
         self._trouble: OmeroMqError | None = None
+        self._closed = False
         config = {**consumer_config(kafka, group=group), "error_cb": self._hear}
         self._consumer: Consumer = made(Consumer, config)
         self._consumer.subscribe(list(topics), on_assign=self._gain, on_revoke=self._give_up, on_lost=self._give_up)
@@ -127,8 +128,10 @@ class KafkaReader:
             self._store([TopicPartition(topic, partition, offset) for (topic, partition), offset in moved])
 
     def close(self) -> None:
-        """See `Reader.close`."""
-        self._consumer.close()
+        """See `Reader.close`. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._consumer.close()
         self._admin.close()
 
     def __enter__(self) -> Self:

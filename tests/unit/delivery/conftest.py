@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.delivery.compose import LetterMaker
-from pipeline.delivery.memory import MemoryKafka
 
 LETTERS = "omero.dlq.relay"
-
-
-@pytest.fixture
-def kafka() -> MemoryKafka:
-    kafka = MemoryKafka()
-    kafka.create(LETTERS, max_message_bytes=2_097_176)
-    kafka.create("omero.eventlog", partitions=3)
-    return kafka
 
 
 @pytest.fixture
