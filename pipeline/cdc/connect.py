@@ -18,7 +18,7 @@ _NOT_FOUND = 404
 _BAD_REQUEST = 400
 _SECRET_OPTIONS = ("password", "secret", "token")
 _TRACE_LIMIT = 400
-_OBJECT = re.compile(r" ?(\w+=)?\w* ?(\[[^\[\]{}]*=[^\[\]{}]*\]|\{[^\[\]{}]*\}|\[\])")
+_OBJECT = re.compile(r" ?(\w+=)?\w* ?(\[[^\[\]{}]*=[^\[\]{}]*\]|\{[^\[\]{}]*\}|\[[\s,]*\])")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

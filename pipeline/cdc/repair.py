@@ -68,7 +68,7 @@ class Parts:
     timezone: str
 
 
-def repair(parts: Parts, *, from_id: int | None = None, patience_s: float = 60.0) -> Repaired:
+def repair(parts: Parts, *, from_id: int | None = None, patience_s: float = 60.0, transactions_s: float = 60.0) -> Repaired:
     """Make a new slot, write every row that the topic lacks, and let the connector go on.
 
     Blocks: for the stop of the connector, for transactions that are open while the slot is made, for reading the topic and the
@@ -77,7 +77,8 @@ def repair(parts: Parts, *, from_id: int | None = None, patience_s: float = 60.0
     Args:
         parts: what to work with.
         from_id: compare from this id on; None: found from the topic.
-        patience_s: how long to wait for the connector and for open transactions, each [s].
+        patience_s: how long to wait for the connector, each time [s].
+        transactions_s: how long to wait for transactions that are open when the new slot is there [s].
 
     Raises:
         DependencyDown: Kafka, Kafka Connect or the database is away; run it again when it is back.
@@ -91,7 +92,7 @@ def repair(parts: Parts, *, from_id: int | None = None, patience_s: float = 60.0
     _log.info("repair.started", connector=name, slot=slot, from_id=rows.floor, on_topic=len(topic.ids))
     stop(parts.connect, name, patience_s=patience_s)
     renew_slot(parts.replication, slot)
-    open_transactions = not _wait_for_open_transactions(parts.reading, patience_s)
+    open_transactions = not _wait_for_open_transactions(parts.replication, transactions_s)
     topic.look(parts.scan)
     on_topic = len(topic.ids)
     reread, left = _fill(parts, rows, topic, row_filter)
@@ -141,7 +142,7 @@ def stop(connect: KafkaConnect, name: str, *, patience_s: float) -> None:
         DependencyDown: it did not stop in time.
     """
     _retrying(lambda: connect.stop(name), patience_s)
-    _wait(connect, name, lambda state: state.state == "STOPPED" and not state.tasks, patience_s)
+    _wait(connect, name, lambda state: state.state == "STOPPED" and not state.tasks, "stop", patience_s)
 
 
 def renew_slot(replication: Connection, slot: str) -> None:
@@ -185,17 +186,17 @@ def _go_on(connect: KafkaConnect, name: str, *, patience_s: float) -> None:
     """Let the connector begin at the new slot: its old place means nothing there."""
     _retrying(lambda: connect.reset_offsets(name), patience_s)
     _retrying(lambda: connect.resume(name), patience_s)
-    _wait(connect, name, lambda state: not state.problem, patience_s)
+    _wait(connect, name, lambda state: not state.problem, "start", patience_s)
 
 
-def _wait(connect: KafkaConnect, name: str, reached: Callable[[ConnectorState], bool], patience_s: float) -> None:
+def _wait(connect: KafkaConnect, name: str, reached: Callable[[ConnectorState], bool], what: str, patience_s: float) -> None:
     for _ in _patiently(patience_s):
         state = connect.status(name)
         if reached(state):
             return
     raise DependencyDown(
         "kafka-connect",
-        f"{state.problem or f'{name} is {state.state}'} after {patience_s:.0f} s",
+        f"the connector {name} did not {what} within {patience_s:.0f} s ({state.problem or state.state.lower()})",
         fix="look into Kafka Connect's log, then run `omero-mq repair` again",
     )
 
@@ -217,9 +218,10 @@ def _wait_for_open_transactions(connection: Connection, patience_s: float) -> bo
     One that has written its commit before the slot's beginning, and waits for a synchronous standby, is seen by neither the slot
     nor a snapshot. All others would be: they come through the slot.
     """
-    now = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+    # An id of one's own is above all that were given out before; a snapshot's xmax would leave out the youngest of the open ones.
+    own = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
     for _ in _patiently(patience_s):
-        ended = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::numeric >= %s::numeric", now).fetchone()
+        ended = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::numeric > %s::numeric", own).fetchone()
         if ended is not None and ended[0]:
             return True
     return False

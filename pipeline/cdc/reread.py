@@ -21,7 +21,7 @@ from pipeline.cdc.ids import IdSet
 from pipeline.delivery.ports import Publisher
 from pipeline.delivery.record import Outgoing, Record
 from pipeline.errors import Misconfigured
-from pipeline.wire.rows import EventlogRow
+from pipeline.wire.rows import EventlogRow, Id
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Scan = Callable[[Mapping[int, int]], Iterable[Record]]
@@ -40,8 +40,8 @@ _COLUMNS = "id, action, permissions, entityid, entitytype, external_id, event"
 class _Seen(msgspec.Struct, frozen=True, gc=False):
     """What is read of each record on the topic."""
 
-    id: int
-    commit_us: int = msgspec.field(name="__commit_us")
+    id: Id
+    commit_us: Id = msgspec.field(name="__commit_us")
     op: str = msgspec.field(name="__op")
 
 

@@ -16,7 +16,7 @@ from pipeline.kafka.trouble import meaning
 from pipeline.settings.model import KafkaSettings
 
 _AT_ONCE = 10_000
-_POLL_S = 1.0
+_POLL_S = 0.05  # `consume` waits as long for a batch that is not full
 
 
 def scan(
