@@ -88,9 +88,9 @@ def _without_secrets(key: str, value: Any) -> Any:
         return {inner: _without_secrets(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_without_secrets("", item) for item in value]
-    if isinstance(value, str):
-        return _hide_in_text(value)
-    return _hide_in_text(str(value)) if isinstance(value, BaseException) else value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _hide_in_text(str(value))
 
 
 def _hide_in_text(text: str) -> str:

@@ -107,11 +107,18 @@ def remove(connection: Connection, ids: Sequence[int]) -> None:
     connection.execute("DELETE FROM omero_mq.outbox WHERE id = ANY(%s)", (list(ids),))
 
 
-def park(connection: Connection, id_: int, reason: str) -> None:
-    """Take a row out of the way, with the reason; idempotent, the first reason stays."""
+def park(connection: Connection, id_: int, reason: str, *, retry: bool = False) -> None:
+    """Take a row out of the way, with the reason; idempotent, the first reason stays.
+
+    Args:
+        connection: outside or inside a transaction.
+        id_: the row's.
+        reason: why Kafka does not take it.
+        retry: something around the row is wrong, so that `release_all` lets it be tried again; else a person must.
+    """
     connection.execute(
-        "UPDATE omero_mq.outbox SET parked_at = now(), parked_reason = %s WHERE id = %s AND parked_at IS NULL",
-        (storable(reason), id_),
+        "UPDATE omero_mq.outbox SET parked_at = now(), parked_reason = %s, retry = %s WHERE id = %s AND parked_at IS NULL",
+        (storable(reason), retry, id_),
     )
 
 
@@ -131,11 +138,19 @@ def parked(connection: Connection, *, at_most: int = 100) -> list[ParkedRow]:
 def release(connection: Connection, ids: Sequence[int]) -> int:
     """Let parked rows be tried again, e.g. once their topic was made; returns how many were parked."""
     released = connection.execute(
-        "UPDATE omero_mq.outbox SET parked_at = NULL, parked_reason = NULL WHERE id = ANY(%s) AND parked_at IS NOT NULL",
+        "UPDATE omero_mq.outbox SET parked_at = NULL, parked_reason = NULL, retry = false"
+        " WHERE id = ANY(%s) AND parked_at IS NOT NULL",
         (list(ids),),
     ).rowcount
     connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
     return released
+
+
+def release_all(connection: Connection) -> int:
+    """Let every row that was parked with ``retry`` be tried again, all at once, so that their order stays; returns how many."""
+    return connection.execute(
+        "UPDATE omero_mq.outbox SET parked_at = NULL, parked_reason = NULL, retry = false WHERE parked_at IS NOT NULL AND retry"
+    ).rowcount
 
 
 def outbox_status(connection: Connection) -> OutboxStatus:

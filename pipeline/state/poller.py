@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from pipeline.delivery.ports import Publisher
-from pipeline.errors import DependencyDown, Halt, OmeroMqError, Transient
+from pipeline.errors import DependencyDown, Halt, Misconfigured, OmeroMqError, Transient
 from pipeline.settings.model import StateSettings
 from pipeline.state import outbox
 from pipeline.state.migrate import require_usable
@@ -26,6 +26,8 @@ LOOK_S = 15.0
 """An idle poller looks even without a call this often [s]: a row whose call was lost waits no longer."""
 SETTLE_S = 0.1
 """What Kafka has acknowledged is settled at least this often [s]; a kill publishes no more than that again."""
+RETRY_S = 60.0
+"""Rows that were refused because of something around them, e.g. a missing topic, are tried again this often [s]."""
 _PAUSE_CAP_S = 5.0
 
 log = structlog.get_logger(__name__)
@@ -44,16 +46,29 @@ class Host(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """Why Kafka did not take a row.
+
+    Attributes:
+        retry: a topic, a right or a setting is missing; the row itself may be good, and is tried again after `RETRY_S`.
+    """
+
+    id: int
+    reason: str
+    retry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What became of some rows; the sum of two is what became of all of them.
 
     Attributes:
         published: ids that Kafka acknowledged.
-        parked: (id, reason) of those that it will never take as they are.
+        parked: those that it did not take.
     """
 
     published: tuple[int, ...] = ()
-    parked: tuple[tuple[int, str], ...] = ()
+    parked: tuple[Refused, ...] = ()
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(published=self.published + other.published, parked=self.parked + other.parked)
@@ -74,15 +89,15 @@ def publish_rows(rows: Sequence[OutboxRow], publisher: Publisher) -> Iterator[Ou
         stack = [[row for row in turn if row.order_key not in held]]
         while stack:
             part = stack.pop()
-            reason = _try(part, publisher) if part else ""
-            if not reason:
+            refused = _try(part, publisher) if part else None
+            if refused is None:
                 yield Outcome(published=tuple(row.id for row in part))
             elif len(part) > 1:
                 middle = len(part) // 2
                 stack += [part[middle:], part[:middle]]
             else:
                 held |= {part[0].order_key} - {""}
-                yield Outcome(parked=((part[0].id, reason),))
+                yield Outcome(parked=(refused,))
 
 
 def _turns(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
@@ -98,17 +113,18 @@ def _turns(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
     return turns
 
 
-def _try(rows: Sequence[OutboxRow], publisher: Publisher) -> str:
-    """Publish; "" when it worked, else why these rows, or one of them, cannot be published."""
+def _try(rows: Sequence[OutboxRow], publisher: Publisher) -> Refused | None:
+    """Publish; None when it worked, else why the first of these rows, or another, cannot be published."""
     try:
         publisher.publish([row.record for row in rows])
     except (DependencyDown, Transient, Halt):
         raise
     except OmeroMqError as error:
-        return f"{error}; {error.fix}" if error.fix else str(error)
+        reason = f"{error}; {error.fix}" if error.fix else str(error)
+        return Refused(id=rows[0].id, reason=reason, retry=isinstance(error, Misconfigured))
     except Exception as error:  # noqa: BLE001 - whatever a row does to the client library, it must not stop the rows behind it
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return Refused(id=rows[0].id, reason=f"{type(error).__name__}: {error}")
+    return None
 
 
 def drain(connection: Connection, publisher: Publisher) -> Outcome:
@@ -136,10 +152,10 @@ def drain(connection: Connection, publisher: Publisher) -> Outcome:
 def _settle(connection: Connection, outcome: Outcome) -> None:
     with translating(), connection.transaction():
         outbox.remove(connection, outcome.published)
-        for id_, reason in outcome.parked:
-            outbox.park(connection, id_, reason)
-    for id_, reason in outcome.parked:
-        log.error("outbox.parked", id=id_, reason=reason, fix="see `omero-mq status`; correct the cause, then release the row")
+        for row in outcome.parked:
+            outbox.park(connection, row.id, row.reason, retry=row.retry)
+    for row in outcome.parked:
+        log.error("outbox.parked", id=row.id, reason=row.reason, retry_s=RETRY_S if row.retry else None)
 
 
 class Poller:
@@ -181,9 +197,11 @@ class Poller:
                 if self._host.stopping(WAKE_S):
                     return
             connection.execute(f"LISTEN {outbox.CHANNEL}")
-            looked_s = -math.inf
-            called = False
+            looked_s, released_s, called = -math.inf, time.monotonic(), False
             while not self._host.stopping(0):
+                if time.monotonic() - released_s > RETRY_S:
+                    called = outbox.release_all(connection) > 0 or called
+                    released_s = time.monotonic()
                 if called or time.monotonic() - looked_s > LOOK_S:
                     while drain(connection, self._publisher) != Outcome() and not self._host.stopping(0):
                         self._failures = 0

@@ -85,6 +85,7 @@ CREATE TABLE omero_mq.outbox (
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     parked_at     timestamptz,
     parked_reason text,
+    retry         boolean     NOT NULL DEFAULT false,
     CHECK (cardinality(header_names) = cardinality(header_values)),
     CHECK ((parked_at IS NULL) = (parked_reason IS NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.delivery.record import Outgoing
-from pipeline.errors import DependencyDown, RecordTooLarge
+from pipeline.errors import DependencyDown, Misconfigured, RecordTooLarge
 from pipeline.state import outbox
-from pipeline.state.outbox import OutboxStatus, append, due, outbox_status, park, parked, release, remove
+from pipeline.state.outbox import OutboxStatus, append, due, outbox_status, park, parked, release, release_all, remove
 from pipeline.state.poller import Outcome, Poller, drain
 from pipeline.state.pool import connect
 
@@ -145,6 +145,41 @@ def test_a_bad_row_is_parked_visibly_holds_back_only_its_key_and_can_be_released
     assert drain(connection, publisher).parked == ()
     assert path.read_text().split() == ["1", "other", "small", "behind"]
     publisher.close()
+
+
+class NoTopic:
+    """A `Publisher` whose topic is made later."""
+
+    def __init__(self) -> None:
+        self.made = False
+        self.taken: list[bytes | None] = []
+
+    def publish(self, records: Sequence[Outgoing]) -> None:
+        if not self.made:
+            raise Misconfigured("no such topic", fix="make it")
+        self.taken += [record.value for record in records]
+
+
+def test_rows_for_a_topic_that_is_made_later_go_out_by_themselves_and_in_order(connection):
+    publisher = NoTopic()
+    append(connection, [_record("1"), _record("2"), _record("3")], order_key="a")
+    append(connection, [_record("other")])
+    assert len(drain(connection, publisher).parked) == 2
+    assert {row.reason for row in parked(connection)} == {"no such topic; make it"}
+    publisher.made = True
+    assert drain(connection, publisher) == Outcome()
+    assert release_all(connection) == 2
+    assert drain(connection, publisher).parked == ()
+    assert [value for value in publisher.taken if value != b"other"] == [b"1", b"2", b"3"]
+    assert outbox_status(connection) == OutboxStatus(waiting=0, oldest_s=0.0, parked=0)
+
+
+def test_a_row_that_is_bad_itself_is_not_tried_again_by_itself(connection, tmp_path):
+    publisher = FilePublisher(tmp_path / "topic")
+    append(connection, [_record("large")])
+    drain(connection, publisher)
+    publisher.close()
+    assert (release_all(connection), outbox_status(connection).parked) == (0, 1)
 
 
 def test_parking_twice_keeps_the_first_reason(connection):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.delivery.record import Outgoing
 from pipeline.errors import DependencyDown, Misconfigured, RecordTooLarge
 from pipeline.state.outbox import OutboxRow
-from pipeline.state.poller import Outcome, publish_rows
+from pipeline.state.poller import Outcome, Refused, publish_rows
 
 
 @dataclass
@@ -64,7 +64,7 @@ def test_bad_rows_are_parked_and_hold_back_only_what_is_behind_them_under_their_
     bad = {row.id for row in rows if row.record.value != b"good"}
     held = {row.id for row in rows if row.order_key and any(b < row.id and rows[b].order_key == row.order_key for b in bad)}
     assert set(outcome.published) == {row.id for row in rows} - bad - held
-    assert {id_ for id_, _ in outcome.parked} == bad - held
+    assert {refused.id for refused in outcome.parked} == bad - held
     assert set(_ids(topics)) == set(outcome.published)
 
 
@@ -94,9 +94,9 @@ def test_reasons_say_what_happened_and_what_to_do():
     rows = [_row(1, b"large"), _row(2, b"lost"), _row(3, b"odd")]
     assert _all(rows, Topics()) == Outcome(
         parked=(
-            (1, "a record is too large"),
-            (2, "topic t does not exist; run `omero-mq topic create`"),
-            (3, "ValueError: odd"),
+            Refused(id=1, reason="a record is too large"),
+            Refused(id=2, reason="topic t does not exist; run `omero-mq topic create`", retry=True),
+            Refused(id=3, reason="ValueError: odd"),
         )
     )
 
