@@ -13,6 +13,13 @@ from pipeline.cli.output import Output
 from pipeline.settings import Settings
 from pipeline.settings.load import Given, Sourced, load
 
+_ADDRESSES = {
+    "kafka": ("kafka.bootstrap",),
+    "kafka-connect": ("cdc.connect_url",),
+    "omero-database": ("omero.host", "omero.port"),
+    "state-database": ("state.host", "state.port"),
+}
+
 
 @dataclass(kw_only=True, slots=True)
 class Call:
@@ -21,6 +28,7 @@ class Call:
     given: Given
     output: Output
     verbose: bool = False
+    loaded: Sourced | None = None
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -33,18 +41,23 @@ class Call:
         Raises:
             Misconfigured: a setting is wrong.
         """
-        sourced = load(self.given)
+        self.loaded = sourced = load(self.given)
         for caution in sourced.cautions:
             self.output.note(f"caution: {caution}")
         return sourced
 
     def settings(self) -> Settings:
-        """The settings.
+        """The settings; from here on, what clients log goes to standard error, and little of it unless -v was given.
 
         Raises:
             Misconfigured: a setting is wrong.
         """
-        return self.sourced().settings
+        from pipeline.process import logs  # noqa: PLC0415 - structlog takes as long to import as all of `--help`
+
+        settings = self.sourced().settings
+        level = settings.log.level if self.verbose else "error"
+        logs.configure(replace(settings.log, level=level), "omero-mq", stream=self.output.stderr)
+        return settings
 
     @property
     def actor(self) -> str:
@@ -62,6 +75,16 @@ class Call:
         self.output.stderr.write(f"{what[0].upper()}{what[1:]}? [y/N] ")
         self.output.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def address_of(self, dependency: str) -> str:
+        """``kafka.bootstrap = 127.0.0.1:9092 (default)``: where a dependency was looked for, and who said so; empty: unknown."""
+        if self.loaded is None:
+            return ""
+        found = []
+        for name in _ADDRESSES.get(dependency, ()):
+            room, own = name.split(".")
+            found.append(f"{name} = {getattr(getattr(self.loaded.settings, room), own)} ({self.loaded.sources[name]})")
+        return ", ".join(found)
 
     def take(self, *, overrides: list[str], config: str | None, json: bool, verbose: bool) -> None:
         """Take over the options that stand before the command."""

@@ -21,6 +21,7 @@ from pipeline.omero.database import OmeroDatabase
 from pipeline.settings import Settings
 
 app = typer_app(help="The two Debezium connectors on Kafka Connect.")
+_SAID = {"resume": "asked to go on", "restart": "asked to start again what failed", "delete": "deleted"}
 Which = Annotated[str, typer.Argument(help="eventlog, reindexing, or nothing for both.")]
 
 
@@ -166,9 +167,7 @@ def _each(context: typer.Context, which: str, verb: str) -> int:
             result = actions[verb](each.name)
             done = result is not False
             call.output.item("connector-changed", {"name": each.name, "action": verb, "done": done})
-            call.output.line(
-                f"{each.name}: {verb} {'asked for' if verb != 'delete' else 'done' if done else 'not needed: there is none'}"
-            )
+            call.output.line(f"{each.name}: {_SAID[verb] if done else 'there is none'}")
     call.output.following("omero-mq connector status")
     return Exit.OK
 

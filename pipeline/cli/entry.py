@@ -15,7 +15,7 @@ from pipeline.cli.app import COMMAND, root
 from pipeline.cli.call import Call
 from pipeline.cli.exits import Exit
 from pipeline.cli.output import Output, ReaderGoneError, one_line, wants_colour
-from pipeline.errors import OmeroMqError
+from pipeline.errors import DependencyDown, OmeroMqError
 from pipeline.settings.load import Given
 
 COMPLETING = "_OMERO_MQ_COMPLETE"  # set by the shell's completion script
@@ -61,14 +61,12 @@ def _run(arguments: list[str], call: Call) -> int:
         completion_init()
     try:
         result: Any = root().main(args=arguments, prog_name=COMMAND, standalone_mode=False, obj=call, complete_var=COMPLETING)
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
-    except typer.Abort:
+    except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
     except typer.TyperException as error:
         return _usage(error, call)
     except OmeroMqError as error:
-        _say(call, str(error), error.fix, error)
+        _say(call, str(error), error.fix, error, where=call.address_of(error.name) if isinstance(error, DependencyDown) else "")
         return Exit.ERROR
     except ReaderGoneError:
         raise
@@ -89,11 +87,13 @@ def _usage(error: typer.TyperException, call: Call) -> int:
     return Exit.USAGE
 
 
-def _say(call: Call, message: str, fix: str, error: BaseException | None) -> None:
+def _say(call: Call, message: str, fix: str, error: BaseException | None, *, where: str = "") -> None:
     output = call.output
     if call.verbose and error is not None:
         output.note("".join(traceback.format_exception(error)))
     output.note(f"error: {one_line(message)}")
+    if where:
+        output.note(f"  looked for at {one_line(where)}")
     if fix:
         output.note(f"  fix: {one_line(fix)}")
 

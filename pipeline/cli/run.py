@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Annotated
@@ -12,10 +13,11 @@ from pipeline.cli import call as calls
 from pipeline.cli.exits import Exit
 from pipeline.errors import Misconfigured
 from pipeline.process import logs
+from pipeline.process.signals import StopSignal
 from pipeline.settings import Settings
 from pipeline.settings.values import nearest
 
-Service = Callable[[Settings, Mapping[str, str]], None]
+Service = Callable[[Settings, Mapping[str, str], StopSignal], None]
 
 SERVICES = {
     "relay": "pipeline.services.relay:run",
@@ -34,8 +36,10 @@ def run(context: typer.Context, name: Annotated[str, typer.Argument(help=f"One o
     service = _service(name)
     settings = call.settings()
     logs.configure(settings.log, name)
-    service(settings, call.environ)
-    return Exit.OK
+    stop = StopSignal()
+    stop.install()
+    service(settings, call.environ, stop)
+    return Exit.INTERRUPTED if stop.received == signal.SIGINT else Exit.OK
 
 
 def _service(name: str) -> Service:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.errors import DependencyDown
 from pipeline.kafka.admin import KafkaAdmin, Place
 from pipeline.settings.model import KafkaSettings
 from pipeline.wire import topics
@@ -12,6 +14,7 @@ from pipeline.wire.consumers import CONSUMERS, ConsumerSpec, group_name
 from pipeline.wire.topics import Topic, named
 
 CONNECTORS = ("eventlog", "reindexing")
+KNOWN_AFTER_S = 15.0
 
 
 def installed_topics(prefix: str, *, queues: Sequence[str] = ()) -> list[Topic]:
@@ -30,13 +33,20 @@ def installed_topics(prefix: str, *, queues: Sequence[str] = ()) -> list[Topic]:
 
 
 def make_topics(admin: KafkaAdmin, prefix: str) -> list[str]:
-    """Make the topics that are missing; answers which were made. Idempotent.
+    """Make the topics that are missing and wait until the brokers know them; answers which were made. Idempotent.
 
     Raises:
-        DependencyDown: ``kafka`` is away.
+        DependencyDown: ``kafka`` is away, or did not make them in time.
         Misconfigured: the broker refuses.
     """
-    return admin.create(installed_topics(prefix))
+    wanted = installed_topics(prefix)
+    made = admin.create(wanted)
+    deadline = time.monotonic() + KNOWN_AFTER_S
+    while not all(admin.exist(topic.name for topic in wanted).values()):
+        if time.monotonic() > deadline:
+            raise DependencyDown("kafka", "topics that were made are not there yet", fix="run `omero-mq topic create` again")
+        time.sleep(0.1)
+    return made
 
 
 def make_groups(admin: KafkaAdmin, kafka: KafkaSettings) -> dict[str, dict[Place, int]]:
