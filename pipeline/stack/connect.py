@@ -107,8 +107,8 @@ class Connect:
             "offset.flush.interval.ms": "1000",
             # A worker that was killed comes back itself; do not wait five minutes for its ghost.
             "scheduled.rebalance.max.delay.ms": "0",
-            "session.timeout.ms": "6000",
-            "heartbeat.interval.ms": "2000",
+            "session.timeout.ms": "4000",
+            "heartbeat.interval.ms": "1000",
             "connector.client.config.override.policy": "All",
             "config.providers": "file",
             "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",

@@ -176,7 +176,7 @@ def explained(error: OSError, where: Path) -> Misconfigured:
 def _refuse_foreign(path: Path) -> None:
     """A directory with content that is not ours is most likely a slip of the pen."""
     content = {entry.name for entry in path.iterdir()} - {"lost+found"}
-    if content and not content & {"stack.json", "lock", "jvm", "secrets"}:
+    if content and not content & {"stack.json", "lock", "jvm", "jvm.lock", "secrets"}:
         some = ", ".join(sorted(content)[:3])
         raise Misconfigured(
             f"{path} holds other things ({some}) and is no data directory of omero-mq",

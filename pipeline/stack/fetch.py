@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -23,12 +24,12 @@ def fetch(jvm: Path, *, environment: Mapping[str, str]) -> bool:
     Raises:
         Misconfigured: no Maven, no network, or no room.
     """
-    if not missing_jars(jvm):
+    if _is_complete(jvm):
         return False
     maven = shutil.which("mvn", path=environment.get("PATH", "/usr/bin:/bin"))
     if maven is None:
         raise Misconfigured(
-            f"{missing_jars(jvm)} is not in {jvm}, and there is no mvn to fetch it with",
+            f"{missing_jars(jvm) or 'the version that is wanted now'} is not in {jvm}, and there is no mvn to fetch it with",
             fix="apt-get install maven, then run scripts/setup; without a network: copy that directory from another machine",
         )
     try:
@@ -38,23 +39,38 @@ def fetch(jvm: Path, *, environment: Mapping[str, str]) -> bool:
         raise explained(error, jvm) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if missing_jars(jvm):
+        if not _is_complete(jvm):
             _fetch_into(jvm, maven, environment)
     finally:
         os.close(handle)
     return True
 
 
+def _pom() -> Path:
+    return shipped.directory("connectors") / "pom.xml"
+
+
+def _version() -> str:
+    """Changes whenever the file that names the versions does."""
+    return hashlib.sha256(_pom().read_bytes()).hexdigest()
+
+
+def _is_complete(jvm: Path) -> bool:
+    """Whether everything is there in today's version; a directory that was filled by hand says no version and is believed."""
+    stamp = jvm / "version"
+    return not missing_jars(jvm) and (not stamp.exists() or stamp.read_text(encoding="ascii") == _version())
+
+
 def _fetch_into(jvm: Path, maven: str, environment: Mapping[str, str]) -> None:
     making = jvm.with_name(jvm.name + ".making")
     shutil.rmtree(making, ignore_errors=True)
-    pom = shipped.directory("connectors") / "pom.xml"
-    argv = (maven, "-q", "-B", "-f", str(pom), "package", f"-Djvm.directory={making}")
+    argv = (maven, "-q", "-B", "-f", str(_pom()), "package", f"-Djvm.directory={making}")
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=dict(environment))
     missing = missing_jars(making)
     if done.returncode != 0 or missing:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:]) or f"{missing} was not fetched"
         raise Misconfigured(f"Maven could not fetch Kafka and Debezium into {jvm}:\n{said}", fix=_fix(said))
+    (making / "version").write_text(_version(), encoding="ascii")
     shutil.rmtree(jvm, ignore_errors=True)
     making.rename(jvm)
 

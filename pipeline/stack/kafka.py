@@ -157,7 +157,12 @@ _BROKER: Mapping[str, str] = {
     "replica.fetch.max.bytes": str(_LARGEST_MESSAGE_BYTES),
     # A gate that stays closed for weeks must not lose its group's place.
     "offsets.retention.minutes": str(90 * 24 * 60),
+    # No record twice a second from a controller that has nothing to say.
+    "metadata.max.idle.interval.ms": "5000",
     "group.initial.rebalance.delay.ms": "0",
+    # A broker that was killed is let in again when its last session is over; the default is nine seconds.
+    "broker.session.timeout.ms": "4000",
+    "broker.heartbeat.interval.ms": "1000",
     "group.min.session.timeout.ms": "1000",
     "log.retention.hours": "-1",  # each topic says itself how long it keeps
     # Small: a handful of topics on one machine.
