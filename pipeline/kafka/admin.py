@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
     TopicDescription,
 )
 
-from pipeline.errors import Misconfigured
+from pipeline.errors import DependencyDown, Misconfigured, OmeroMqError
 from pipeline.kafka.config import admin_config, made
 from pipeline.kafka.trouble import NO_TOPIC, meaning
 from pipeline.settings.model import KafkaSettings
@@ -28,6 +28,18 @@ from pipeline.wire.topics import Topic
 
 Answer = TypeVar("Answer")
 Place = tuple[str, int]
+
+
+RUNNING = frozenset({KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS})
+CHOOSING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,9 +156,13 @@ class KafkaAdmin:
         if not places:
             return {}
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition) for topic, partition in places])
-        futures = self._client.list_consumer_group_offsets([request], request_timeout=self._timeout_s)
-        answer = self._answer(futures[group], group)
-        return {(p.topic, p.partition): None if p.offset < 0 else p.offset for p in answer.topic_partitions}
+
+        def ask() -> dict[Place, int | None]:
+            futures = self._client.list_consumer_group_offsets([request], request_timeout=self._timeout_s)
+            found = self._answer(futures[group], group).topic_partitions or ()
+            return {(p.topic, p.partition): None if p.offset < 0 else p.offset for p in found}
+
+        return self._patiently(ask)
 
     def create_group(self, group: str, topics: Iterable[str]) -> dict[Place, int]:
         """Write the first offset, that of the oldest record, wherever the group has none; answers what was written.
@@ -175,10 +191,9 @@ class KafkaAdmin:
         wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
         request = ConsumerGroupTopicPartitions(group, wanted)
         futures = self._client.alter_consumer_group_offsets([request], request_timeout=self._timeout_s)
-        answer = self._answer(futures[group], group)
-        for place in answer.topic_partitions:
+        for place in self._answer(futures[group], group).topic_partitions or ():
             if place.error is not None:
-                raise meaning(place.error, topic=f"{place.topic}/{place.partition}", detail=f"offset of group {group}")
+                raise _explained(place.error, group)
 
     def _wait_for_leaders(self, names: list[str]) -> None:
         """The brokers hear of a topic a moment after the controller has made it; whoever asked for it wants to use it now."""
@@ -213,8 +228,23 @@ class KafkaAdmin:
         request = {TopicPartition(topic, partition): which for topic, partition in places}
         if not request:
             return {}
-        futures = self._client.list_offsets(request, request_timeout=self._timeout_s)
-        return {(p.topic, p.partition): self._answer(future, p.topic).offset for p, future in futures.items()}
+
+        def ask() -> dict[Place, int]:
+            futures = self._client.list_offsets(request, request_timeout=self._timeout_s)
+            return {(p.topic, p.partition): self._answer(future, p.topic).offset for p, future in futures.items()}
+
+        return self._patiently(ask)
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask again while leaders or coordinators are being chosen, as they are for a new topic or a restarted broker."""
+        until = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return ask()
+            except _Choosing:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
 
     def _describe(self, names: list[str]) -> dict[str, TopicDescription | None]:
         if not names:
@@ -257,14 +287,11 @@ class KafkaAdmin:
         try:
             return future.result(self._timeout_s + 5)
         except KafkaException as exc:
-            error: KafkaError = exc.args[0]
-            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                raise _Exists(name) from exc
-            if error.code() in NO_TOPIC:
-                raise _Absent(f"no such topic: {name}", fix="run `omero-mq topic create`") from exc
-            if error.code() in {KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS}:
-                raise Misconfigured(f"group {name} is running", fix="stop its service, then try again") from exc
-            raise meaning(error, topic=name) from exc
+            raise _explained(exc.args[0], name) from exc
+
+
+class _Choosing(DependencyDown):
+    """A leader or coordinator is being chosen."""
 
 
 class _Absent(Misconfigured):
@@ -273,6 +300,19 @@ class _Absent(Misconfigured):
 
 class _Exists(Misconfigured):
     """The topic exists already."""
+
+
+def _explained(error: KafkaError, name: str) -> OmeroMqError:
+    code = error.code()
+    if code == KafkaError.TOPIC_ALREADY_EXISTS:
+        return _Exists(name)
+    if code in NO_TOPIC:
+        return _Absent(f"no such topic: {name}", fix="run `omero-mq topic create`")
+    if code in RUNNING:
+        return Misconfigured(f"group {name} is running", fix="stop its service, then try again")
+    if code in CHOOSING:
+        return _Choosing("kafka", f"{error.str()} ({name})")
+    return meaning(error, topic=name)
 
 
 def topic_config(topic: Topic, kafka: KafkaSettings) -> Mapping[str, str]:

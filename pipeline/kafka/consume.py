@@ -55,6 +55,34 @@ class _Progress:
         return None if last is None else last + 1
 
 
+class _Membership:
+    """What librdkafka tells while it is polled: which partitions are ours, and what is the matter.
+
+    Apart from the reader, so that the client refers to nothing that refers to it: the garbage collector would take such a circle
+    apart in any order, and the client calls back while it is destroyed.
+    """
+
+    def __init__(self) -> None:
+        self.progress: dict[Place, _Progress] = {}
+        self.topic_ids: dict[str, str] = {}
+        self.trouble: OmeroMqError | None = None
+
+    def gain(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            self.progress[partition.topic, partition.partition] = _Progress()
+            self.topic_ids.pop(partition.topic, None)  # it may have been made anew
+
+    def give_up(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # librdkafka commits what was stored, which is what is done and no more.
+        for partition in partitions:
+            self.progress.pop((partition.topic, partition.partition), None)
+
+    def hear(self, error: KafkaError) -> None:
+        # Single connections come and go; these are about the whole.
+        if error.fatal() or error.code() in {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL}:
+            self.trouble = meaning(error)
+
+
 def gap(group: str, place: str, *, committed: int, first: int, end: int) -> OffsetGap:
     """Say what is missing.
 
@@ -91,27 +119,24 @@ class KafkaReader:
     def __init__(self, kafka: KafkaSettings, *, group: str, topics: Sequence[str]) -> None:
         self._group = group
         self._admin = KafkaAdmin(kafka)
-        self._progress: dict[Place, _Progress] = {}
-        self._topic_ids: dict[str, str] = {}
         self._fetched: list[Message] = []
-        self._trouble: OmeroMqError | None = None
         self._closed = False
-        config = {**consumer_config(kafka, group=group), "error_cb": self._hear}
-        self._consumer: Consumer = made(Consumer, config)
-        self._consumer.subscribe(list(topics), on_assign=self._gain, on_revoke=self._give_up, on_lost=self._give_up)
+        self._member = member = _Membership()
+        self._consumer: Consumer = made(Consumer, {**consumer_config(kafka, group=group), "error_cb": member.hear})
+        self._consumer.subscribe(list(topics), on_assign=member.gain, on_revoke=member.give_up, on_lost=member.give_up)
 
     def read(self, *, at_most: int, wait_s: float) -> list[Record]:
         """See `Reader.read`."""
-        if not self._fetched and self._trouble is None:
+        if not self._fetched and self._member.trouble is None:
             self._fetch(at_most, wait_s)
         records = self._translate(at_most)
-        if not records and self._trouble is not None:
-            trouble = self._trouble
+        if not records and self._member.trouble is not None:
+            trouble = self._member.trouble
             if not isinstance(trouble, Halt):  # librdkafka says only once that a position is lost, and then leaves it alone
-                self._trouble = None
+                self._member.trouble = None
             raise trouble
         for record in records:
-            self._progress[record.topic, record.partition].handed_out.append(record.offset)
+            self._member.progress[record.topic, record.partition].handed_out.append(record.offset)
         return records
 
     def done(self, records: Sequence[Record]) -> None:
@@ -119,7 +144,7 @@ class KafkaReader:
         touched: dict[Place, _Progress] = {}
         for record in records:
             place = record.topic, record.partition
-            progress = self._progress.get(place)
+            progress = self._member.progress.get(place)
             if progress is not None:
                 progress.finish(record.offset)
                 touched[place] = progress
@@ -143,7 +168,7 @@ class KafkaReader:
     @property
     def assigned(self) -> frozenset[Place]:
         """Topics and partitions that this member has."""
-        return frozenset(self._progress)
+        return frozenset(self._member.progress)
 
     def _fetch(self, at_most: int, wait_s: float) -> None:
         first = self._consumer.poll(wait_s)
@@ -158,16 +183,16 @@ class KafkaReader:
             if error is None:
                 self._fetched.append(message)
             else:
-                self._trouble = self._understand(error, message) or self._trouble
+                self._member.trouble = self._understand(error, message) or self._member.trouble
 
     def _translate(self, at_most: int) -> list[Record]:
         """Take records off what was fetched; what cannot be finished now stays there."""
         taken, rest = self._fetched[:at_most], self._fetched[at_most:]
-        unknown = sorted({_place(message)[0] for message in taken} - self._topic_ids.keys())
+        unknown = sorted({_place(message)[0] for message in taken} - self._member.topic_ids.keys())
         if unknown:
-            self._topic_ids.update(self._admin.topic_ids(unknown))
+            self._member.topic_ids.update(self._admin.topic_ids(unknown))
         self._fetched = rest
-        mine, ids = self._progress, self._topic_ids
+        mine, ids = self._member.progress, self._member.topic_ids
         # Of a partition that was revoked meanwhile its next reader reads what is left out here.
         return [_record(message, place, ids[place[0]]) for message in taken if (place := _place(message)) in mine]
 
@@ -205,22 +230,6 @@ class KafkaReader:
                 except KafkaException as exc:
                     if exc.args[0].code() not in {KafkaError._STATE, KafkaError._UNKNOWN_PARTITION}:
                         raise
-
-    def _gain(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for partition in partitions:
-            self._progress[partition.topic, partition.partition] = _Progress()
-            self._topic_ids.pop(partition.topic, None)  # it may have been made anew
-
-    def _give_up(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # librdkafka commits what was stored, which is what is done and no more.
-        gone = {(partition.topic, partition.partition) for partition in partitions}
-        for place in gone:
-            self._progress.pop(place, None)
-
-    def _hear(self, error: KafkaError) -> None:
-        # Single connections come and go; these are about the whole.
-        if error.fatal() or error.code() in {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL}:
-            self._trouble = meaning(error)
 
 
 def _place(message: Message) -> Place:
