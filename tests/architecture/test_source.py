@@ -107,8 +107,17 @@ def test_every_test_asserts_something(path):
     assert asserting_nothing(path) == []
 
 
-def test_no_two_test_files_share_a_name():
-    names = [path.name for path in TESTS]
+def imported_as(path: Path) -> str:
+    """The name under which pytest imports a test file: two files of one name would hide one another."""
+    names, parent = [path.stem], path.parent
+    while (parent / "__init__.py").is_file():
+        names.insert(0, parent.name)
+        parent = parent.parent
+    return ".".join(names)
+
+
+def test_no_two_test_files_are_imported_under_one_name():
+    names = [imported_as(path) for path in TESTS]
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 

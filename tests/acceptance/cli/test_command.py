@@ -2,51 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import jsonschema
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-SCHEMAS = {
-    schema["properties"]["schema"]["const"]: schema
-    for schema in (json.loads(path.read_text()) for path in (ROOT / "schemas" / "cli").glob("*.json"))
-}
-
-
-@pytest.fixture
-def omero_mq(tmp_path):
-    """Runs the command in an empty directory, with an environment that says nothing unless told to."""
-
-    def run(*arguments: str, environ: dict[str, str] | None = None, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **(environ or {})}
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline", *arguments],
-            cwd=tmp_path,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, (done.stdout, done.stderr)
-        return done
-
-    return run
-
-
-def objects(done: subprocess.CompletedProcess[str]) -> list[dict]:
-    """The JSON objects of the output, each valid against its schema and without a field that the schema does not name."""
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    for each in found:
-        schema = SCHEMAS[each["schema"]]
-        jsonschema.validate(each, schema)
-        assert set(each) <= set(schema["properties"])
-    return found
 
 
 def test_help_is_there_at_once_and_names_the_exit_statuses(omero_mq):
@@ -57,11 +17,11 @@ def test_help_is_there_at_once_and_names_the_exit_statuses(omero_mq):
     assert "6    refused" in runs[0].stdout
 
 
-def test_settings_are_shown_with_their_sources_and_without_secrets(omero_mq, tmp_path):
+def test_settings_are_shown_with_their_sources_and_without_secrets(omero_mq, objects, tmp_path):
     (tmp_path / "secret").write_text("hunter2\n")
     (tmp_path / "omero-mq.toml").write_text('[kafka]\nprefix = "mine"\n[kafka.client]\nsasl.password = "hunter3"\n')
-    environ = {"OMERO_MQ_OMERO_PASSWORD_FILE": "secret", "CONFIG_omero_db_host": "db"}
-    done = omero_mq("config", "show", "--changed", "--json", "--set", "state.port=5433", environ=environ)
+    more = {"OMERO_MQ_OMERO_PASSWORD_FILE": "secret", "CONFIG_omero_db_host": "db", "OMERO_MQ_STACK_DATA_DIRECTORY": ""}
+    done = omero_mq("config", "show", "--changed", "--json", "--set", "state.port=5433", more=more)
     shown = {each["name"]: (each["value"], each["source"], each["where"]) for each in objects(done)}
     assert shown == {
         "kafka.prefix": ("mine", "file", "omero-mq.toml line 2"),
@@ -73,7 +33,7 @@ def test_settings_are_shown_with_their_sources_and_without_secrets(omero_mq, tmp
     assert "hunter" not in done.stdout + done.stderr
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_at_once(omero_mq, tmp_path):
+def test_all_that_is_wrong_with_the_settings_is_told_at_once(omero_mq, objects, tmp_path):
     (tmp_path / "omero-mq.toml").write_text('[kafka]\nbootstap = "x"\n[omero]\nport = "many"\n')
     done = omero_mq("config", "check", "--json", expect=1)
     assert [each["complaints"] for each in objects(done)] == [
@@ -85,7 +45,7 @@ def test_all_that_is_wrong_with_the_settings_is_told_at_once(omero_mq, tmp_path)
 
 
 def test_an_error_is_what_why_and_what_to_do_in_at_most_four_lines(omero_mq):
-    done = omero_mq("config", "show", environ={"OMERO_MQ_KAFKA_BOOTSTAP": "x"}, expect=1)
+    done = omero_mq("config", "show", more={"OMERO_MQ_KAFKA_BOOTSTAP": "x"}, expect=1)
     assert done.stdout == ""
     assert done.stderr == (
         "error: unknown variable OMERO_MQ_KAFKA_BOOTSTAP; did you mean OMERO_MQ_KAFKA_BOOTSTRAP?\n"
@@ -117,10 +77,10 @@ def test_a_noun_alone_shows_its_help_and_is_a_usage_error(omero_mq):
     assert "Commands:" in omero_mq("config", expect=2).stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path):
+def test_a_reader_that_goes_away_is_no_error(tmp_path, environ):
     command = f"set -o pipefail; '{sys.executable}' -m pipeline config show | head -n 1"
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    variables = {**environ, "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()[0]) == (0, "SETTING")
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
@@ -132,11 +92,11 @@ def test_completion_scripts_are_printed_for_each_shell(omero_mq, shell):
 
 
 def test_completion_answers_with_nouns_and_verbs(omero_mq):
-    environ = {"_OMERO_MQ_COMPLETE": "complete_bash", "COMP_WORDS": "omero-mq config s", "COMP_CWORD": "2"}
-    assert omero_mq(environ=environ).stdout.split() == ["show"]
+    more = {"_OMERO_MQ_COMPLETE": "complete_bash", "COMP_WORDS": "omero-mq config s", "COMP_CWORD": "2"}
+    assert omero_mq(more=more).stdout.split() == ["show"]
 
 
-def test_names_in_any_script_and_broken_bytes_never_break_the_output(omero_mq):
-    environ = {"OMERO_MQ_OMERO_HOST": "dätabäse-Ω", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    done = omero_mq("config", "show", "--changed", "--json", environ=environ)
+def test_names_in_any_script_and_broken_bytes_never_break_the_output(omero_mq, objects):
+    more = {"OMERO_MQ_OMERO_HOST": "dätabäse-Ω", "PYTHONIOENCODING": "ascii", "OMERO_MQ_STACK_DATA_DIRECTORY": ""}
+    done = omero_mq("config", "show", "--changed", "--json", more=more)
     assert [each["value"] for each in objects(done)] == ["dätabäse-Ω"]
