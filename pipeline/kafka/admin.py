@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names, only not in its type hints
     AdminClient,
     ConfigResource,
@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
 )
 
 from pipeline.errors import DependencyDown, Misconfigured, OmeroMqError
-from pipeline.kafka.config import admin_config, made
+from pipeline.kafka.config import admin_config, made, place_config
 from pipeline.kafka.trouble import NO_TOPIC, meaning
 from pipeline.settings.model import KafkaSettings
 from pipeline.wire.topics import Topic
@@ -68,11 +68,14 @@ class KafkaAdmin:
     def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 10.0) -> None:
         self._kafka = kafka
         self._timeout_s = timeout_s
+        self._groups: dict[str, Consumer] = {}
         self._client: AdminClient = made(AdminClient, admin_config(kafka))
 
     def close(self) -> None:
         """Let go of the connections; idempotent. Afterwards nothing can be asked."""
         self.__dict__.pop("_client", None)  # the client has no close() of its own: it ends with its last reference
+        while self._groups:
+            self._groups.popitem()[1].close()
 
     def __enter__(self) -> Self:
         return self
@@ -155,14 +158,14 @@ class KafkaAdmin:
         places = self._places(topics)
         if not places:
             return {}
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition) for topic, partition in places])
-
-        def ask() -> dict[Place, int | None]:
-            futures = self._client.list_consumer_group_offsets([request], request_timeout=self._timeout_s)
-            found = self._answer(futures[group], group).topic_partitions or ()
-            return {(p.topic, p.partition): None if p.offset < 0 else p.offset for p in found}
-
-        return self._patiently(ask)
+        try:
+            found = self._group(group).committed([TopicPartition(*place) for place in places], timeout=self._timeout_s)
+        except KafkaException as exc:
+            raise _explained(exc.args[0], group) from exc
+        for place in found:
+            if place.error is not None:
+                raise _explained(place.error, group)
+        return {(place.topic, place.partition): None if place.offset < 0 else place.offset for place in found}
 
     def create_group(self, group: str, topics: Iterable[str]) -> dict[Place, int]:
         """Write the first offset, that of the oldest record, wherever the group has none; answers what was written.
@@ -189,11 +192,23 @@ class KafkaAdmin:
             Misconfigured: the group is running.
         """
         wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-        request = ConsumerGroupTopicPartitions(group, wanted)
-        futures = self._client.alter_consumer_group_offsets([request], request_timeout=self._timeout_s)
-        for place in self._answer(futures[group], group).topic_partitions or ():
+        try:
+            found = self._group(group).commit(offsets=wanted, asynchronous=False) or ()
+        except KafkaException as exc:
+            raise _explained(exc.args[0], group) from exc
+        for place in found:
             if place.error is not None:
                 raise _explained(place.error, group)
+
+    def _group(self, group: str) -> Consumer:
+        """A client that may ask for and set the group's places; it never joins.
+
+        Not the admin client's own calls for this: librdkafka 2.16 ends the process in them (a null pointer where it handles OffsetFetch)
+        when the coordinator answers that it is still loading, as in the first seconds of a broker.
+        """
+        if group not in self._groups:
+            self._groups[group] = made(Consumer, place_config(self._kafka, group=group))
+        return self._groups[group]
 
     def _wait_for_leaders(self, names: list[str]) -> None:
         """The brokers hear of a topic a moment after the controller has made it; whoever asked for it wants to use it now."""

@@ -80,7 +80,8 @@ def admin_config(kafka: KafkaSettings) -> dict[str, Any]:
     Raises:
         Misconfigured: ``kafka.client`` sets something that is ours to set.
     """
-    return _merged(kafka, {}, {})
+    # Quiet: it is polled by nobody, so its lines would pile up unread; whatever matters comes as the answer's error.
+    return _merged(kafka, {"log_level": 0}, {})
 
 
 def producer_config(kafka: KafkaSettings, *, timeout_s: float) -> dict[str, Any]:
@@ -101,6 +102,11 @@ def consumer_config(kafka: KafkaSettings, *, group: str) -> dict[str, Any]:
         Misconfigured: ``kafka.client`` sets something that our guarantees rest on.
     """
     return _merged(kafka, CONSUMER_LIKES, {**CONSUMER_MUST, "group.id": group})
+
+
+def place_config(kafka: KafkaSettings, *, group: str) -> dict[str, Any]:
+    """For reading and writing a group's places without being a member of it."""
+    return _merged(kafka, {"log_level": 0}, {"group.id": group, "enable.auto.commit": False, "enable.auto.offset.store": False})
 
 
 def look_config(kafka: KafkaSettings) -> dict[str, Any]:
