@@ -34,13 +34,17 @@ class Topics:
             raise RecordTooLarge("a record is too large")
         self.taken += [record for record in records if record.value == b"good"]
         if any(record.value == b"lost" for record in records):
-            raise Misconfigured("topic t does not exist", fix="run `omero-mq topic create`")
+            raise Misconfigured("topic does not exist", fix="run `omero-mq topic create`")
         if any(record.value == b"odd" for record in records):
             raise ValueError("odd")
 
 
 def _row(id_: int, value: bytes = b"good", order_key: str = "") -> OutboxRow:
-    return OutboxRow(id=id_, order_key=order_key, record=Outgoing(topic="t", key=str(id_).encode(), value=value))
+    return OutboxRow(
+        id=id_,
+        order_key=order_key,
+        record=Outgoing(topic="lost" if value == b"lost" else "t", key=str(id_).encode(), value=value),
+    )
 
 
 def _all(rows: list[OutboxRow], topics: Topics) -> Outcome:
@@ -95,10 +99,21 @@ def test_reasons_say_what_happened_and_what_to_do():
     assert _all(rows, Topics()) == Outcome(
         parked=(
             Refused(id=1, reason="a record is too large"),
-            Refused(id=2, reason="topic t does not exist; run `omero-mq topic create`", retry=True),
             Refused(id=3, reason="ValueError: odd"),
+            Refused(id=2, reason="topic does not exist; run `omero-mq topic create`", retry=True),
         )
     )
+
+
+def test_a_missing_topic_is_asked_for_once_however_many_rows_are_for_it():
+    topics = Topics()
+    outcome = _all([_row(id_, b"lost" if id_ % 2 else b"good", f"key {id_ % 8}") for id_ in range(400)], topics)
+    assert [refused.id for refused in outcome.parked] == [1, 3, 5, 7]
+    assert len(outcome.published) == 200
+    lost = [_row(id_, b"lost") for id_ in range(500)]
+    topics = Topics()
+    assert len(_all(lost, topics).parked) == 500
+    assert topics.calls == 1
 
 
 def test_rows_without_an_order_go_out_in_one_call():
