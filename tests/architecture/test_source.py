@@ -121,9 +121,21 @@ def test_no_two_test_files_are_imported_under_one_name():
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
+def imports_of_ours(path: Path) -> list[str]:
+    found = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name for node in found]
+    return [name for name in names if name.split(".")[0] == "pipeline"]
+
+
+def test_acceptance_tests_import_nothing_of_the_package():
+    acceptance = (ROOT / "tests" / "acceptance").rglob("*.py")
+    assert {name_of(path): imports_of_ours(path) for path in acceptance if imports_of_ours(path)} == {}
+
+
 BROKEN = """
 import os
 from os import environ
+import pipeline.errors
 
 def shout():
     print(os.environ["HOME"], os.getenv("X"))
@@ -145,6 +157,7 @@ def test_the_rules_find_what_breaks_them(tmp_path):
     assert without_sentence(path)
     assert forbidden_name(path)
     assert long_functions(path) == ["long has 61 lines"]
-    assert environment_readers(path) == [3, 6, 6]
-    assert prints(path) == [6]
+    assert environment_readers(path) == [3, 7, 7]
+    assert prints(path) == [7]
+    assert imports_of_ours(path) == ["pipeline.errors"]
     assert asserting_nothing(path) == ["test_nothing"]
