@@ -65,6 +65,7 @@ class DataDirectory:
         self.postgres = path / "postgres"
         self.kafka = path / "kafka"
         self.connect = path / "connect"
+        self.services = path / "services"
 
     def prepare(self, *, least_free_bytes: int = LEAST_FREE_BYTES) -> None:
         """Makes the directory, or sees that it is ours and has room; idempotent.
@@ -76,7 +77,7 @@ class DataDirectory:
             # Others may pass through (PostgreSQL runs as a user of its own) but not look around.
             self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
             _refuse_foreign(self.path)
-            for part in (self.logs, self.secrets, self.kafka, self.connect):
+            for part in (self.logs, self.secrets, self.kafka, self.connect, self.services):
                 part.mkdir(mode=0o700, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise Misconfigured(f"{self.path} is not a directory", fix="name another data directory") from error

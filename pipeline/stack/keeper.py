@@ -76,7 +76,7 @@ class Keeper:
         self._starts = 0
         self._status = self._killed_because = ""
         self._error: OmeroMqError | None = None
-        self._heard_at = 0.0
+        self._heard_at = self._spawned_at = 0.0
         self._said_ready = False
         self._backoff = Backoff()
         self._thread = threading.Thread(target=self._run, name=f"keep-{process.name}", daemon=True)
@@ -129,6 +129,13 @@ class Keeper:
         """Why the last start failed or the last run ended."""
         with self._lock:
             return self._error
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it has been starting for longer than a first start may take; then `condition.status` may say why."""
+        with self._lock:
+            # A little more than the time after which it is killed for silence, which explains more.
+            return self._state == "starting" and time.monotonic() - self._spawned_at > self.process.ready_within_s + 3.0
 
     def wait_for(self, state: State, timeout_s: float) -> bool:
         """Blocks until it is in that state, at the most so long [s]; returns whether it is."""
@@ -213,6 +220,7 @@ class Keeper:
             # The lock is held until the pid is known: a READY=1 that comes first waits for it in `condition`.
             with self._lock:
                 self._said_ready, self._heard_at = False, time.monotonic()
+                self._spawned_at = self._heard_at
                 self._status = self._killed_because = ""
                 child = subprocess.Popen(
                     (*prefix, *process.argv),
@@ -293,7 +301,8 @@ class Keeper:
                 child.wait(_ABORT_GRACE_S)
             except subprocess.TimeoutExpired:
                 child.kill()
-        elif not ready_at and now - started_at > self.process.ready_within_s:
+        elif not ready_at and min(silent_s, now - started_at) > self.process.ready_within_s:
+            # One that waits for a dependency and says so is not stuck: it waits in place, however long that takes.
             self._killed_because = f"was not ready after {self.process.ready_within_s:g} s and was killed"
             log.error("process.not_ready", process=self.process.name, pid=child.pid, after_s=self.process.ready_within_s)
             child.kill()

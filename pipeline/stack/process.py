@@ -24,7 +24,7 @@ class Process:
         after: names that must be ready before it is started.
         make: called before each start, e.g. to create a data directory; must be idempotent.
         probe: whether it answers; None: it says so itself with ``READY=1``.
-        ready_within_s: longest wait for that; longer counts as a failed start [s].
+        ready_within_s: longest wait for that, and, at a restart, longest silence until then [s].
         watchdog_s: killed when it has not said ``WATCHDOG=1`` for so long; 0: it does not speak [s].
         stop_signal: asks it to end cleanly.
         grace_s: time between that and SIGKILL [s].

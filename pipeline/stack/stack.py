@@ -220,7 +220,7 @@ class Stack:
         names = tuple(part.name for part in parts)
         preparations = [replace(one, after=tuple(need for need in one.after if need in names)) for one in self._preparations]
         before = (*names, *(one.name for one in preparations))
-        services = [replace(one, after=(*before, *one.after), directory=self.directory.path) for one in self._services]
+        services = [replace(one, after=(*before, *one.after)) for one in self._services]
         self._steps = [*parts, *preparations, *services]
         levels(self._steps)
         self._listener = Listener(self._hear)
@@ -257,6 +257,9 @@ class Stack:
             error = keeper.error
             if error is not None and keeper.condition.state == "waiting":
                 raise error
+            if keeper.is_overdue:
+                words = keeper.condition.status or "nothing"
+                raise StartFailed(f"{keeper.process.name} does not become ready; it says: {words}", fix=f"read {keeper.log_path}")
         return self._prepared | {name for name, keeper in self._keepers.items() if keeper.condition.state == "ready"}
 
     def _wait_for_event(self) -> None:

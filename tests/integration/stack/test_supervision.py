@@ -149,6 +149,34 @@ def test_a_service_that_never_gets_ready_is_given_up(own_stack):
         stack.start()
 
 
+WAITING = """
+import os, time
+from pipeline.process.notify import Notifier
+while True:
+    Notifier(dict(os.environ)).status("waiting for kafka")
+    time.sleep(0.1)
+"""
+
+
+def test_a_service_that_waits_at_its_first_start_is_quoted(own_stack):
+    stack = own_stack(parts=(), services=[service("waiting", WAITING, ready_within_s=0.5)])
+    with pytest.raises(StartFailed, match="waiting does not become ready; it says: waiting for kafka"):
+        stack.start()
+
+
+def test_a_service_that_waits_for_a_dependency_after_a_restart_is_left_waiting(own_stack, tmp_path):
+    away = tmp_path / "away"
+    code = f"import os\nif os.path.exists({str(away)!r}):\n" + "".join(f"    {line}\n" for line in WAITING.splitlines()) + GOOD
+    with own_stack(parts=(), services=[service("one", code, ready_within_s=1.0)]) as stack:
+        stack.start()
+        away.touch()
+        stack.kill("one")
+        until(lambda: condition(stack, "one").status == "waiting for kafka")
+        pid = stack.pid("one")
+        time.sleep(2.0)
+        assert (stack.pid("one"), condition(stack, "one").state) == (pid, "starting")
+
+
 def test_a_program_that_does_not_exist_is_named(own_stack):
     stack = own_stack(parts=(), services=[service("none", argv=("/no/such/program",))])
     with pytest.raises(StartFailed, match="none ended before it was ready") as caught:
