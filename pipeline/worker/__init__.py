@@ -1,1 +1,1 @@
-"""The only place that knows Faust: agents with deferred acknowledgement and a watchdog."""
+"""The Faust worker: agents that finish before they acknowledge; the only place where Faust is imported."""
