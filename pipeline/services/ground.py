@@ -37,12 +37,11 @@ class Ground:
         worker: this process, as letters and gates name it.
     """
 
-    def __init__(self, spec: ConsumerSpec, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(self, spec: ConsumerSpec, settings: Settings, environment: Mapping[str, str], stop: StopSignal) -> None:
         prefix = settings.kafka.prefix
         self.settings = settings
         self.worker = f"{spec.name}@{socket.gethostname()}:{os.getpid()}"
-        self.stop = StopSignal()
-        self.stop.install()
+        self.stop = stop
         self.voice = Notifier(environment)
         self.state = StateDatabase(settings.state, service=spec.name)
         self.publisher = KafkaPublisher(settings.kafka)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
 from pipeline.omero.database import OmeroDatabase
 from pipeline.omero.lookups import look_up, owned_tables
 from pipeline.omero.wallclock import zone
+from pipeline.process.signals import StopSignal
 from pipeline.relay import batch, loop, start
 from pipeline.relay.rulebook import RULES
+from pipeline.relay.rules import Rule
 from pipeline.services.ground import Ground
 from pipeline.settings import Settings
 from pipeline.state.epochs import Epochs
@@ -18,14 +20,14 @@ from pipeline.state.last_known import LastKnownTable
 from pipeline.wire.consumers import RELAY
 
 
-def run(settings: Settings, environment: Mapping[str, str]) -> None:
+def run(settings: Settings, environment: Mapping[str, str], stop: StopSignal, rules: Sequence[Rule] = RULES) -> None:
     """Relay until told to stop, or until the gate closes.
 
     Raises:
         Misconfigured, Halt: a person is needed; nothing unfinished is acknowledged.
     """
     with ExitStack() as closing:
-        ground = closing.enter_context(Ground(RELAY, settings, environment))
+        ground = closing.enter_context(Ground(RELAY, settings, environment, stop))
         omero = closing.enter_context(OmeroDatabase(settings.omero, service="relay"))
         filling = start.Filling(OmeroDatabase(settings.omero, service="relay fill"), ground.state)
         turns = loop.Loop(ground, check=filling.check, batch_rows=settings.relay.batch_rows)
@@ -41,7 +43,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> None:
             memory=LastKnownTable(ground.state),
             publisher=ground.publisher,
             lineage=lineage,
-            rules=RULES,
+            rules=rules,
             prefix=settings.kafka.prefix,
             place=zone(settings.omero.timezone),
             pause=ground.pause,
