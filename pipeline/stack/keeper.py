@@ -135,7 +135,8 @@ class Keeper:
         """Whether it has been starting for longer than a first start may take; then `condition.status` may say why."""
         with self._lock:
             # A little more than the time after which it is killed for silence, which explains more.
-            return self._state == "starting" and time.monotonic() - self._spawned_at > self.process.ready_within_s + 3.0
+            late_s = time.monotonic() - self._spawned_at - self.process.ready_within_s
+            return self._state == "starting" and self._child is not None and late_s > 3.0  # noqa: PLR2004
 
     def wait_for(self, state: State, timeout_s: float) -> bool:
         """Blocks until it is in that state, at the most so long [s]; returns whether it is."""
