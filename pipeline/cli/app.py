@@ -33,6 +33,8 @@ COMMANDS: dict[str, Command] = {
     "dlq": Command(at="pipeline.cli.dlq:app", heading=WATCH, does="what failed for good, by cause and one by one"),
     "queues": Command(at="pipeline.cli.queues:queues", heading=WATCH, does="what each consumer promises, and what proves it"),
     "topic": Command(at="pipeline.cli.topic:app", heading=WATCH, does="list, make and check topics; print what is in one"),
+    "up": Command(at="pipeline.cli.local:up", heading=RUN, does="start everything on this machine, until Ctrl-C"),
+    "down": Command(at="pipeline.cli.local:down", heading=RUN, does="stop it from elsewhere"),
     "run": Command(at="pipeline.cli.run:run", heading=RUN, does="one service in the foreground"),
     "init": Command(at="pipeline.cli.setup:init", heading=SET_UP, does="make or upgrade what is ours; print what a DBA runs"),
     "connector": Command(at="pipeline.cli.connector:app", heading=SET_UP, does="the Debezium connectors on Kafka Connect"),
