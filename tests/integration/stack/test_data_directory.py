@@ -16,6 +16,7 @@ from pipeline.stack import addresses, java, ports, postgres
 from pipeline.stack.directory import DataDirectory
 from pipeline.stack.fetch import fetch
 from pipeline.stack.parts import Options, settle
+from pipeline.stack.probe import kafka_answers
 from pipeline.stack.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -224,3 +225,26 @@ def test_no_postgresql_is_named(tmp_path):
     assert (programs / "initdb").exists()
     with pytest.raises(Misconfigured, match="the data was made by PostgreSQL 9"):
         postgres.find_programs({"PATH": str(tmp_path)}, wanted=9)
+
+
+def test_a_kafka_that_was_half_made_when_it_was_killed_is_made_anew(own_stack):
+    stack = own_stack(parts=("kafka",))
+    stack.directory.prepare()
+    making = stack.directory.kafka / "node-1" / "data.making"
+    making.mkdir(parents=True)
+    (making / "meta.properties").write_text("version=1\ncluster.id=half\n")
+    where = stack.start()
+    assert kafka_answers("127.0.0.1", int(where.kafka_bootstrap.rsplit(":", 1)[1]))
+    assert not making.exists()
+
+
+def test_a_kafka_of_another_cluster_is_explained_and_not_touched(own_stack):
+    stack = own_stack(parts=("kafka",))
+    stack.directory.prepare()
+    data = stack.directory.kafka / "node-1" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("version=1\ncluster.id=another\n")
+    with pytest.raises(Misconfigured, match="was not made for this data directory") as caught:
+        stack.start()
+    assert f"mv {data}" in caught.value.fix
+    assert (data / "meta.properties").read_text() == "version=1\ncluster.id=another\n"
