@@ -1,7 +1,9 @@
-"""What a small installation's state database holds; `python tests/integration/state/sample.py DSN` makes one, for a release's dump.
+"""What a small installation's state database holds, and how the dump of a release is made from it.
 
-createdb sample && python tests/integration/state/sample.py dbname=sample
-pg_dump --schema=omero_mq --inserts --no-owner --no-privileges sample > tests/integration/state/released/X.Y.Z.sql
+Run with a DSN, it makes one::
+
+    createdb sample && python tests/integration/state/sample.py dbname=sample
+    pg_dump --schema=omero_mq --inserts --no-owner --no-privileges sample > tests/integration/state/released/X.Y.Z.sql
 """
 
 import sys
