@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from pipeline.omero.entities import OWNED_TABLES
 from pipeline.omero.statements import Connection
 
 Severity = Literal["error", "warning"]
+_OWNER_COLUMNS = ("id", "owner_id", "group_id")
 _OWNER = "id int8, owner_id int8, group_id int8"
+_OWNER_UNREADABLE = "the relay cannot read whose such an object is, and stops at the first event about one"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,7 +206,9 @@ def _compare_table(table: Table, actual: Actual) -> Iterator[Finding]:
         return
     for name, kind in table.columns.items():
         where = f"{table.name}.{name}"
-        if name not in found:
+        if name not in found and name in _OWNER_COLUMNS and table.name in OWNED_TABLES:
+            yield Finding(severity="error", where=where, problem="the column is missing", consequence=_OWNER_UNREADABLE)
+        elif name not in found:
             yield Finding(severity=table.severity, where=where, problem="the column is missing", consequence=table.without)
         elif plain_type(found[name]) != kind:
             yield Finding(
@@ -330,3 +335,43 @@ def plain_type(kind: str) -> str:
     """One short name for what is the same to a reader: any string type is ``text``, a domain is what it is made of."""
     bare = re.sub(r"\s*\([^)]*\)", "", kind.lower()).strip()
     return _PLAIN_TYPES.get(bare, bare)
+
+
+def reference() -> str:
+    """The page `docs/reference/omero-schema.md`."""
+    lines = [*_PAGE_HEAD, "| table | columns | without it | severity |", "| --- | --- | --- | --- |"]
+    short = [table for table in relied().values() if table.name in {named.name for named in RELIED}]
+    for table in short:
+        columns = ", ".join(f"`{name}` {kind}" for name, kind in table.columns.items())
+        lines.append(f"| `{table.name}` | {columns} | {table.without} | {table.severity} |")
+    lines += ["", "## Functions", "", "| function | without it | severity |", "| --- | --- | --- |"]
+    lines += [f"| `{function.name}()` | {function.without} | {function.severity} |" for function in FUNCTIONS]
+    others = [table for table in relied().values() if table not in short]
+    links = [table.name for table in others if "parent" in table.columns]
+    rest = [table.name for table in others if "parent" not in table.columns]
+    lines += ["", "## Owner and group only", "", f"Of these, `{_OWNER}` are read: {', '.join(f'`{name}`' for name in rest)}."]
+    lines += ["", f"Of these links, `parent` and `child` as well: {', '.join(f'`{name}`' for name in links)}.", ""]
+    return "\n".join(lines)
+
+
+_PAGE_HEAD = (
+    "# What is relied on in OMERO's database",
+    "",
+    "<!-- Made by `python -m pipeline.omero.schema`; change the tables there instead. -->",
+    "",
+    "Tables, columns, types and functions of OMERO's database (version OMERO5.4__0) that are read, today or by what is",
+    "being built. `omero-mq doctor --schema` holds a living database against this list, `omero-mq doctor --schema FILE` a",
+    "file: OMERO's own `schema.sql`, or what `pg_dump --schema-only` writes. Each difference is named with what does not",
+    "work because of it. Tables and columns beyond these are nobody's business. `text` stands for any string type, and a",
+    "domain such as `positive_int` for what it is made of. OMERO's `schema.sql` is only the first part of the database:",
+    "what OMERO makes after it (functions, `configuration`, `_reindexing_required`) is not missed there.",
+    "",
+    "An *error* stops events or makes them wrong; a *warning* says that something is missing from what users see. A table",
+    "that has no `owner_id` or `group_id` although objects of its kind have an owner is always an error.",
+    "",
+    "## Tables",
+    "",
+)
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -43,48 +43,15 @@ class Acquired:
 
 def write_images(call: Call, names: Sequence[str], *, fileset_id: int, stack: Stack, stains: Sequence[str]) -> Acquired:
     """Write the images of one fileset."""
-    taken = call.now()
-    image_format = call.row("SELECT id FROM format WHERE value = 'Deltavision'")[0]
-    images = call.insert_many(
-        "image",
-        [
-            {
-                "name": name,
-                "series": i,
-                "fileset": fileset_id,
-                "acquisitiondate": taken,
-                "partial": False,
-                "archived": False,
-                "format": image_format,
-            }
-            for i, name in enumerate(names)
-        ],
-    )
-    (order, pixels_type) = call.row(
-        "SELECT (SELECT id FROM dimensionorder WHERE value = 'XYZCT'), (SELECT id FROM pixelstype WHERE value = 'uint16')"
-    )
-    pixels = call.insert_many(
-        "pixels",
-        [
-            {
-                "image": image,
-                "image_index": 0,
-                "sha1": "Pending...",
-                "sizex": stack.size_x,
-                "sizey": stack.size_y,
-                "sizez": stack.sections,
-                "sizec": stack.channels,
-                "sizet": stack.timepoints,
-                "dimensionorder": order,
-                "pixelstype": pixels_type,
-                "physicalsizex": 0.107,
-                "physicalsizexunit": "µm",
-                "physicalsizey": 0.107,
-                "physicalsizeyunit": "µm",
-            }
-            for image in images
-        ],
-    )
+    shared = {
+        "fileset": fileset_id,
+        "acquisitiondate": call.now(),
+        "partial": False,
+        "archived": False,
+        "format": call.row("SELECT id FROM format WHERE value = 'Deltavision'")[0],
+    }
+    images = call.insert_many("image", [{"name": name, "series": i, **shared} for i, name in enumerate(names)])
+    pixels = _write_pixels(call, images, stack)
     channels = _write_channels(call, pixels, stack, stains)
     planes = [
         {"pixels": each, "thez": z, "thec": c, "thet": t, "exposuretime": 0.05, "exposuretimeunit": "s"}
@@ -95,6 +62,28 @@ def write_images(call: Call, names: Sequence[str], *, fileset_id: int, stack: St
     ]
     call.insert_many("planeinfo", planes)
     return Acquired(images=images, pixels=pixels, channels=channels)
+
+
+def _write_pixels(call: Call, images: Sequence[int], stack: Stack) -> list[int]:
+    (order, pixels_type) = call.row(
+        "SELECT (SELECT id FROM dimensionorder WHERE value = 'XYZCT'), (SELECT id FROM pixelstype WHERE value = 'uint16')"
+    )
+    shared = {
+        "image_index": 0,
+        "sha1": "Pending...",
+        "sizex": stack.size_x,
+        "sizey": stack.size_y,
+        "sizez": stack.sections,
+        "sizec": stack.channels,
+        "sizet": stack.timepoints,
+        "dimensionorder": order,
+        "pixelstype": pixels_type,
+        "physicalsizex": 0.107,
+        "physicalsizexunit": "µm",
+        "physicalsizey": 0.107,
+        "physicalsizeyunit": "µm",
+    }
+    return call.insert_many("pixels", [{"image": image, **shared} for image in images])
 
 
 def _write_channels(call: Call, pixels: Sequence[int], stack: Stack, stains: Sequence[str]) -> list[int]:

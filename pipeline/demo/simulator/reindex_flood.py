@@ -13,8 +13,8 @@ from pipeline.demo.simulator.tag import reword_tag
 def reindex_flood(server: Server, actor: Actor, tag_id: int, text: str) -> Iterator[Done]:
     """Reword the tag, then let the indexer note it until nothing is left to note.
 
-    A young database has no statistics of its event log yet, which an old one has. Without them PostgreSQL looks for "any row of this
-    event" first, and 100,000 notes in one event take minutes instead of seconds; so they are made here.
+    A young database has no statistics of its event log yet, which an old one has. Without them PostgreSQL looks for any row
+    of this event first, and 100,000 notes in one event take minutes instead of seconds; so they are made here.
     """
     server.connection.execute("ANALYZE eventlog")
     server.connection.commit()

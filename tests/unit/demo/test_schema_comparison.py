@@ -1,9 +1,11 @@
 """Schema files as people have them, and what is said about each difference."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.errors import Misconfigured
-from pipeline.omero.schema import Actual, Finding, compare, parse, plain_type, read_file, relied
+from pipeline.omero.schema import Actual, Finding, compare, parse, plain_type, read_file, reference, relied
 
 HIBERNATE_STYLE = """
     create table wellsample (
@@ -152,3 +154,20 @@ def test_a_file_that_is_no_schema_is_refused_with_what_to_do(tmp_path, content):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(Misconfigured, match=r"nowhere\.sql cannot be read"):
         read_file(tmp_path / "nowhere.sql")
+
+
+def test_the_page_about_it_is_what_the_code_says():
+    page = Path(__file__).parents[3] / "docs" / "reference" / "omero-schema.md"
+    assert page.read_text("utf-8") == reference()
+
+
+def test_an_object_whose_owner_cannot_be_read_is_an_error_everywhere():
+    tables = complete()
+    del tables["thumbnail"]["group_id"]
+    del tables["thumbnail"]["owner_id"]
+    del tables["screen"]["type"]
+    assert [(finding.severity, finding.where) for finding in compare(Actual(source="x", tables=tables))] == [
+        ("error", "thumbnail.group_id"),
+        ("error", "thumbnail.owner_id"),
+        ("warning", "screen.type"),
+    ]
