@@ -250,6 +250,30 @@ def test_pollers_killed_at_any_moment_publish_everything_at_least_once_and_in_or
         assert list(dict.fromkeys(line for line in lines if line[0] == key)) == [f"{key}{number}" for number in range(150)]
 
 
+def test_a_poller_that_is_frozen_replaced_and_thawed_turns_no_order_round(state, connection, tmp_path):
+    path, spawn = tmp_path / "topic", multiprocessing.get_context("spawn")
+    append(connection, [_record(f"a{number}") for number in range(100)], order_key="a")
+    frozen = spawn.Process(target=_poll_in_process, args=(state, path, 0.01), daemon=True)
+    frozen.start()
+    _until(lambda: path.exists() and path.stat().st_size > 0)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    connection.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'omero-mq outbox'"
+        " AND datname = current_database()"
+    )
+    successor = spawn.Process(target=_poll_in_process, args=(state, path, 0.0), daemon=True)
+    successor.start()
+    _until(lambda: outbox_status(connection).waiting == 0)
+    os.kill(frozen.pid, signal.SIGCONT)
+    append(connection, [_record(f"a{number}") for number in range(100, 120)], order_key="a")
+    _until(lambda: outbox_status(connection).waiting == 0)
+    for process in (frozen, successor):
+        process.kill()
+        process.join(timeout=10)
+    lines = list(dict.fromkeys(path.read_text().split()))
+    assert lines == [f"a{number}" for number in range(120)]
+
+
 def test_a_poller_waits_for_a_database_that_ends_its_connections_and_loses_nothing(state, connection, polling):
     path, _, _ = polling
     for number in range(10):
