@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.app import COMMANDS, command_of
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 # Spelt in halves, so that this file does not find itself.
@@ -75,3 +77,36 @@ def test_a_dead_link_and_a_missing_anchor_are_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# One Title\n[a](gone.md) [b](#one-title) [c](#two) [d](https://example.org) `[e](no)` [f](page.md)\n")
     assert dead_links(page) == ["gone.md", "#two"]
+
+
+# Commands of this release whose modules come with their rooms; a name leaves this list when it joins the table.
+PLANNED = {"status", "doctor", "check", "demo", "try", "install", "bundle"}
+MENTION = re.compile(r"`omero-mq ([a-z-]+)(?: ([a-z-]+))?[^`\n]*`")
+
+
+def unknown_commands(text: str) -> list[str]:
+    """Commands that a text tells its reader to type and that do not exist."""
+    found = []
+    for noun, verb in MENTION.findall(text):
+        if noun in PLANNED or noun.startswith("-"):
+            continue
+        verbs = getattr(command_of(noun), "commands", {}) if noun in COMMANDS else {}
+        if noun not in COMMANDS or (verbs and verb not in {*verbs, ""}):
+            found.append(f"{noun} {verb}".strip())
+    return found
+
+
+def test_every_command_that_a_text_tells_to_type_exists():
+    texts = {path: path.read_text(encoding="utf-8") for path in [*PAGES, *(ROOT / "pipeline").rglob("*.py")]}
+    assert {str(path.relative_to(ROOT)): found for path, text in texts.items() if (found := unknown_commands(text))} == {}
+
+
+def test_a_command_that_does_not_exist_is_found():
+    assert unknown_commands("`omero-mq topic list` `omero-mq topic shout` `omero-mq nothing` `omero-mq doctor`") == [
+        "topic shout",
+        "nothing",
+    ]
+
+
+def test_a_command_that_exists_is_not_planned_any_more():
+    assert PLANNED & COMMANDS.keys() == set()
