@@ -50,8 +50,9 @@ CONSUMER_LIKES: Mapping[str, Any] = {
     "fetch.wait.max.ms": 100,  # an answer comes as soon as one record is there; this is only how long an empty fetch waits
     "fetch.min.bytes": 1,
     "fetch.error.backoff.ms": 100,
-    "fetch.message.max.bytes": 4_194_304,
-    "queued.max.messages.kbytes": 32_768,  # bounds memory while a batch is being worked on
+    "fetch.message.max.bytes": 1_048_576,
+    # Bounds memory while a batch is being worked on: small records take several times their size, 32 MB of them 200 MB.
+    "queued.max.messages.kbytes": 4096,
 }
 BOTH_LIKE: Mapping[str, Any] = {
     "client.id": "omero-mq",

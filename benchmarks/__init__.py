@@ -1,0 +1,1 @@
+"""Programs that measure what the documentation claims; each prints one JSON object as its last line."""
