@@ -84,7 +84,7 @@ def test_records_of_one_key_stay_in_order(world: World) -> None:
 
 
 def test_publishing_nothing_is_nothing(world: World) -> None:
-    world.publisher.publish([])
+    assert world.publisher.publish([]) is None
 
 
 def test_a_missing_topic_is_named(world: World) -> None:

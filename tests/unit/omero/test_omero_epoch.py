@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import EpochChanged
-from pipeline.omero.epoch import Epoch, require_same
+from pipeline.omero.epoch import Epoch, differences, require_same
 
 EPOCH = Epoch(system="7", timeline="00000001", database_oid=16384, eventlog_oid=17000, omero_uuid="abc")
 
 
 def test_the_same_database_passes() -> None:
     require_same(EPOCH, replace(EPOCH))
+    assert differences(EPOCH, replace(EPOCH)) == []
 
 
 @pytest.mark.parametrize(
