@@ -65,7 +65,8 @@ def _work(here: Site, seconds: float) -> dict[int, int]:
             image = facility.FIRST_ID + 1 + turn % 200
             connection.execute("update image set description = %s where id = %s", (str(turn), image))
             connection.execute(
-                "insert into eventlog (id, permissions, action, entitytype, entityid, event) values (%s, -35, 'UPDATE', %s, %s, %s)",
+                "insert into eventlog (id, permissions, action, entitytype, entityid, event)"
+                " values (%s, -35, 'UPDATE', %s, %s, %s)",
                 (id_, "ome.model.core.Image", image, facility.FIRST_ID + 1),
             )
             connection.commit()
