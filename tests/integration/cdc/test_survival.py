@@ -1,0 +1,113 @@
+"""What capture survives: kill -9 of Kafka Connect, a restart of PostgreSQL, a broker that is away; nothing may be missing."""
+
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pipeline.errors import DependencyDown
+
+from .capture import build_template, capturing, settings_for, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(300)]
+
+
+class Facility:
+    """Keeps committing until told to stop; knows what was committed, and rides out a database that restarts."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._stop = threading.Event()
+        self.committed: list[int] = []
+        self.unsure: list[int] = []
+        self._thread = threading.Thread(target=self._work)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(self._dsn) as session:
+                    self._write(session)
+            except psycopg.Error:
+                time.sleep(0.1)
+
+    def _write(self, session) -> None:
+        while not self._stop.is_set():
+            last = session.execute("SELECT ome_nextval('seq_eventlog', 20)").fetchone()[0]
+            ids = list(range(last - 19, last + 1))
+            with session.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO eventlog (id, permissions, entityid, entitytype, action, event)"
+                    " VALUES (%s, -35, %s, 'ome.model.core.Image', 'UPDATE', 0)",
+                    [(one, one % 7) for one in ids],
+                )
+            self.unsure = ids  # a commit whose answer is lost may have happened
+            session.commit()
+            self.unsure = []
+            self.committed += ids
+            time.sleep(0.01)
+
+
+def test_nothing_is_missing_after_kills_and_restarts(own_stack, unique):
+    stack = own_stack(parts=("postgres", "kafka", "connect"))
+    where = stack.start()
+    password = Path(where.superuser_password_file).read_text(encoding="utf-8")
+    at = {"host": where.postgres_host, "port": where.postgres_port, "user": where.superuser, "password": password}
+    with psycopg.connect(**at, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {unique}")
+    dsn = psycopg.conninfo.make_conninfo(**at, dbname=unique)
+    build_template(dsn)
+    secret = Path(where.secrets_directory) / "cdc.properties"
+    secret.write_text("password=cdc 'secret'\n")
+    settings = settings_for(
+        unique, host=at["host"], port=at["port"], bootstrap=where.kafka_bootstrap, url=where.connect_url, secret=secret
+    )
+    with capturing(settings, admin_dsn=dsn) as capture:
+        with Facility(dsn) as facility:
+            for disturb in (
+                lambda: stack.kill("connect"),
+                lambda: stack.kill("connect"),
+                lambda: stack.restart("postgres"),
+                lambda: stack.kill("postgres"),
+                lambda: stack.kill("kafka"),
+            ):
+                before = len(facility.committed)
+                until(lambda before=before: len(facility.committed) > before + 200, what="rows being committed")
+                disturb()
+                until(
+                    lambda before=before: len(facility.committed) > before + 400, within_s=60, what="rows being committed again"
+                )
+        for part in ("postgres", "kafka", "connect"):
+            stack.wait_ready(part)
+        capture.admin = psycopg.connect(dsn, autocommit=True)
+        capture.await_ids(facility.committed, within_s=90)
+        until(lambda: not capture.findings(), within_s=60, what="a healthy connector")
+        ids = capture.ids()
+        assert (
+            set(facility.committed)
+            <= set(ids)
+            <= set(facility.committed)
+            | set(facility.unsure)
+            | {row[0] for row in capture.admin.execute("SELECT id FROM eventlog").fetchall()}
+        )
+        first_seen: dict[int, list[int]] = {}
+        for row in capture.rows():
+            order = first_seen.setdefault(row["entityid"], [])
+            if row["id"] not in order:
+                order.append(row["id"])
+        assert all(order == sorted(order) for order in first_seen.values()), "first occurrences of an object are in commit order"
+        with capture.parts() as parts:
+            stack.take_down("connect")
+            with pytest.raises(DependencyDown, match="kafka-connect is away"):
+                parts.connect.status(capture.eventlog.name)
+            stack.bring_up("connect")
+        capture.admin.close()
