@@ -37,7 +37,7 @@ def omero_mq(tmp_path, environ) -> Callable[..., Done[str]]:
     def run(*arguments: str, more: dict[str, str] | None = None, expect: int = 0) -> Done[str]:
         command = [sys.executable, "-m", "pipeline", *arguments]
         variables = {**environ, **(more or {})}
-        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=90)
         assert done.returncode == expect, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr or "-v" in arguments
         return done

@@ -115,7 +115,7 @@ def test_events_are_followed_as_they_come_with_the_time_from_their_commit(site, 
     time.sleep(1.5)
     write(f"{site}.events", event(2, group="4"), event(3, kind="Project"), event(4, ago_ms=40))
     write(f"{site}.events", event(5, kind="Dataset", group="9", previousgroup="3", action="UPDATE"))
-    out, _ = following.communicate(timeout=20)
+    out, _ = following.communicate(timeout=60)
     lines = sorted(line.split()[1:] for line in out.splitlines())
     assert following.returncode == 0
     assert [line[:5] for line in lines] == [
@@ -143,7 +143,7 @@ def test_following_ends_quietly_with_130_on_ctrl_c(site, omero_mq, started):
     following.stderr.readline()
     time.sleep(0.5)
     following.send_signal(signal.SIGINT)
-    _, said = following.communicate(timeout=20)
+    _, said = following.communicate(timeout=60)
     assert (following.returncode, said) == (130, "")
 
 

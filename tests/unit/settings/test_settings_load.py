@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.errors import Misconfigured
@@ -69,13 +71,17 @@ def test_a_file_wins_over_omeros_own_configuration_however_it_is_written(given, 
     assert (sourced.settings.omero.host, sourced.sources["omero.host"].kind) == ("mine", "file")
 
 
-def test_the_local_stacks_file_fills_in_below_the_own_file_only_when_that_one_speaks_of_a_stack(given, tmp_path):
+def test_the_local_stacks_file_fills_in_below_the_own_file_only_when_that_one_speaks_of_a_stack(given, tmp_path, monkeypatch):
     stack = tmp_path / "stack"
     stack.mkdir()
     (stack / "omero-mq.toml").write_text('[kafka]\nbootstrap = "stack:1"\nprefix = "stack"\n')
+    # The default place is the machine's, which a test must not write to.
+    monkeypatch.setattr("pipeline.settings.load.data_directory", lambda setting: Path(setting or stack))
+    alone = load(given(environ={})).settings.kafka
     toml = '[kafka]\nprefix = "mine"\n'
-    apart = survey(given(toml=toml, environ={})).settings.kafka
+    apart = load(given(toml=toml, environ={})).settings.kafka
     joined = load(given(toml=toml + f'[stack]\ndata_directory = "{stack}"\n', environ={}))
+    assert (alone.bootstrap, alone.prefix) == ("stack:1", "stack")
     assert (apart.bootstrap, apart.prefix) == ("127.0.0.1:9092", "mine")
     assert (joined.settings.kafka.bootstrap, joined.settings.kafka.prefix) == ("stack:1", "mine")
     assert joined.sources["kafka.bootstrap"] == Source(kind="stack", where=f"{stack}/omero-mq.toml line 2")
