@@ -8,7 +8,7 @@ import logging
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DependencyDown, Misconfigured
@@ -157,10 +157,11 @@ def test_an_unset_secret_is_seen_to_be_unset():
 
 
 leaves = st.none() | st.integers() | st.text() | st.binary()
-anything = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+anything = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
 
 
-@given(st.dictionaries(st.text(min_size=1), anything))
+@given(st.dictionaries(st.text(min_size=1), anything, max_size=3))
+@settings(max_examples=50, deadline=None)
 def test_any_facts_become_one_line_of_json(facts):
     facts = {f"fact_{name}": value for name, value in facts.items()}
     line = _logged(lambda log: log.info("event.constant", **facts))

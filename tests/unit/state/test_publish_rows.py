@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.delivery.record import Outgoing
@@ -62,6 +62,7 @@ rows_of_all_kinds = st.lists(
 
 
 @given(rows_of_all_kinds)
+@settings(deadline=None)
 def test_bad_rows_are_parked_and_hold_back_only_what_is_behind_them_under_their_own_key(rows):
     topics = Topics()
     outcome = _all(rows, topics)
@@ -73,6 +74,7 @@ def test_bad_rows_are_parked_and_hold_back_only_what_is_behind_them_under_their_
 
 
 @given(rows_of_all_kinds)
+@settings(deadline=None)
 def test_the_first_time_each_row_is_published_is_in_order_within_its_key(rows):
     topics = Topics()
     _all(rows, topics)
@@ -82,6 +84,7 @@ def test_the_first_time_each_row_is_published_is_in_order_within_its_key(rows):
 
 
 @given(st.lists(st.sampled_from(["", "a", "b"]), min_size=1, max_size=20), st.integers(1, 5))
+@settings(deadline=None)
 def test_a_broker_that_goes_away_midway_lets_no_row_of_a_key_pass_another_when_all_are_tried_again(keys, down_after):
     rows = [_row(id_, order_key=key) for id_, key in enumerate(keys)]
     topics, settled = Topics(down_after=down_after), set()
