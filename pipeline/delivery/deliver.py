@@ -11,7 +11,7 @@ import structlog
 
 from pipeline.delivery.attempt import Attempts, GiveUp, StopService, WaitFor
 from pipeline.delivery.classify import Classifier
-from pipeline.delivery.compose import Failure, LetterMaker
+from pipeline.delivery.compose import Failure, LetterMaker, on_the_wire
 from pipeline.delivery.ports import Publisher
 from pipeline.delivery.record import Outgoing, Record
 from pipeline.delivery.retry import Random, RetryPolicy
@@ -201,7 +201,7 @@ class Writing:
                 delivery.publisher.publish(made)
             except RecordTooLarge as exc:
                 if self._limit_bytes > LEAST_LETTER_BYTES:
-                    self._limit_bytes //= 2
+                    self._limit_bytes = min(self._limit_bytes, max(map(on_the_wire, made))) // 2
                     continue
                 return self._wait(exc)
             except Exception as exc:  # noqa: BLE001  whatever it is, without its letter the record must not be passed over

@@ -203,7 +203,7 @@ class KafkaAdmin:
     def _group(self, group: str) -> Consumer:
         """A client that may ask for and set the group's places; it never joins.
 
-        Not the admin client's own calls for this: librdkafka 2.16 ends the process in them (a null pointer where it handles OffsetFetch)
+        Not the admin client's own calls for this: librdkafka 2.16 ends the process in them (a null pointer at OffsetFetch)
         when the coordinator answers that it is still loading, as in the first seconds of a broker.
         """
         if group not in self._groups:

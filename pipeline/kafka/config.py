@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -38,8 +39,6 @@ PRODUCER_LIKES: Mapping[str, Any] = {
     "queue.buffering.max.kbytes": 262_144,
     # The broker's limit per topic decides; this one only has to be above the largest topic's.
     "message.max.bytes": 16_000_000,
-    # A topic that was just created is not an error yet; one that is missing for longer is.
-    "topic.metadata.propagation.max.ms": 3000,
 }
 CONSUMER_LIKES: Mapping[str, Any] = {
     "auto.commit.interval.ms": 1000,
@@ -72,6 +71,8 @@ class ClientLog:
         """What confluent-kafka calls for each line."""
         if "enable.gapless.guarantee" in line or "Gap-less" in line:
             return  # stopping after a gap is what we ask for, and the publisher reports the cause
+        # Single connections come and go, several times a second while a broker is away; whoever needed one reports that.
+        level = logging.DEBUG if facility in {"FAIL", "GETPID", "SESSTMOUT"} else level
         structlog.get_logger("librdkafka").log(level, "kafka.client_said", facility=facility, client=client, line=line)
 
 
@@ -93,7 +94,13 @@ def producer_config(kafka: KafkaSettings, *, timeout_s: float) -> dict[str, Any]
     """
     timeout_ms = max(1000, min(30_000, int(timeout_s * 1000)))
     # A frozen broker answers nothing: the request in flight must not outlive the call.
-    return _merged(kafka, {**PRODUCER_LIKES, "socket.timeout.ms": timeout_ms, "request.timeout.ms": timeout_ms}, PRODUCER_MUST)
+    bounds = {
+        "socket.timeout.ms": timeout_ms,
+        "request.timeout.ms": timeout_ms,
+        # A topic that was just created is not an error yet; one that is missing for longer is.
+        "topic.metadata.propagation.max.ms": min(3000, timeout_ms // 2),
+    }
+    return _merged(kafka, {**PRODUCER_LIKES, **bounds}, PRODUCER_MUST)
 
 
 def consumer_config(kafka: KafkaSettings, *, group: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 # ruff: noqa: SLF001  (librdkafka's own errors are constants whose names begin with an underscore)
 from __future__ import annotations
 
+import operator
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
@@ -30,6 +31,9 @@ UNREADABLE = frozenset(
         KafkaError._CRIT_SYS_RESOURCE,
     }
 )
+# Not `message.headers()`: for a name that is not UTF-8 the client answers and leaves an exception pending at the same time. A
+# direct call does not notice, once the interpreter has made a shortcut of it, and something innocent fails later.
+_ask_headers: Callable[[Message], list[tuple[str, bytes | None]] | None] = operator.methodcaller("headers")
 # Said about a partition or a connection while librdkafka goes on by itself.
 PASSES = frozenset({KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._MAX_POLL_EXCEEDED, KafkaError._PARTITION_EOF})
 
@@ -244,14 +248,15 @@ def _record(message: Message, place: Place, topic_id: str) -> Record:
         offset=cast("int", message.offset()),
         key=message.key(),
         value=message.value(),
-        headers=_headers(message),
+        headers=headers_of(message),
         timestamp_ms=timestamp_ms if kind else -1,
         topic_id=topic_id,
     )
 
 
-def _headers(message: Message) -> Headers:
+def headers_of(message: Message) -> Headers:
+    """A message's headers, or the mark that says that they cannot be read."""
     try:
-        return tuple(cast("list[tuple[str, bytes | None]]", message.headers() or ()))
+        return tuple(_ask_headers(message) or ())
     except (SystemError, UnicodeDecodeError):
         return ((UNREADABLE_HEADERS, b"a header name is not UTF-8; the record at its source position has them all"),)

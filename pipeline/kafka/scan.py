@@ -11,7 +11,7 @@ from pipeline.delivery.record import Record
 from pipeline.errors import DependencyDown, Misconfigured
 from pipeline.kafka.admin import KafkaAdmin
 from pipeline.kafka.config import look_config, made
-from pipeline.kafka.consume import _headers
+from pipeline.kafka.consume import headers_of
 from pipeline.kafka.trouble import meaning
 from pipeline.settings.model import KafkaSettings
 
@@ -88,6 +88,6 @@ def _record(message: Message, topic: str) -> Record | None:
         offset=message.offset() or 0,
         key=message.key(),
         value=message.value(),
-        headers=_headers(message),
+        headers=headers_of(message),
         timestamp_ms=timestamp_ms if kind else -1,
     )
