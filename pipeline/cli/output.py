@@ -67,8 +67,11 @@ class Output:
 
     def note(self, text: str) -> None:
         """Commentary, on standard error."""
-        self.stderr.write(clean(text) + "\n")
-        self.stderr.flush()
+        try:
+            self.stderr.write(clean(text) + "\n")
+            self.stderr.flush()
+        except BrokenPipeError as error:  # 2>&1 | head
+            raise ReaderGoneError from error
 
     def following(self, *commands: str) -> None:
         """The commands that one is likely to want next, on standard error."""

@@ -137,9 +137,9 @@ class StackSettings:
         "", "everything that `omero-mq up` keeps; empty: ~/.local/share/omero-mq, for root /var/lib/omero-mq"
     )
     jvm_directory: str = option("", "where scripts/setup put Kafka and Debezium; empty: jvm in the data directory")
-    postgres_port: int = option(0, "PostgreSQL's port; 0: a free one, remembered")
-    kafka_port: int = option(0, "Kafka's port; 0: a free one, remembered")
-    connect_port: int = option(0, "Kafka Connect's port; 0: a free one, remembered")
+    postgres_port: int = option(0, "PostgreSQL's port; 0: a free one, remembered", lowest=0, highest=65535)
+    kafka_port: int = option(0, "Kafka's port; 0: a free one, remembered", lowest=0, highest=65535)
+    connect_port: int = option(0, "Kafka Connect's port; 0: a free one, remembered", lowest=0, highest=65535)
     profile: str = option("small", "JVM and process sizes: small (default) or full", choices=("small", "full"))
 
 

@@ -77,8 +77,9 @@ def test_a_noun_alone_shows_its_help_and_is_a_usage_error(omero_mq):
     assert "Commands:" in omero_mq("config", expect=2).stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path, environ):
-    command = f"set -o pipefail; '{sys.executable}' -m pipeline config show | head -n 1"
+@pytest.mark.parametrize("pipe", ["|", "2>&1 |"])
+def test_a_reader_that_goes_away_is_no_error(tmp_path, environ, pipe):
+    command = f"set -o pipefail; '{sys.executable}' -m pipeline config show {pipe} head -n 1"
     variables = {**environ, "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()[0]) == (0, "SETTING")

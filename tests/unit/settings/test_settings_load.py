@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import Misconfigured
 from pipeline.settings.load import Given, Source, Sourced, load, survey
 from pipeline.settings.places import data_directory
+from pipeline.settings.values import all_fields
 from pipeline.stack import directory
 
 
@@ -240,3 +241,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(given, tmp_path):
 @pytest.mark.parametrize("setting", ["", "~/data", "relative"])
 def test_the_stacks_file_is_looked_for_where_the_stack_writes_it(setting):
     assert (data_directory(setting) / "omero-mq.toml").resolve() == directory.chosen(setting).settings_file
+
+
+def test_every_number_says_what_is_too_small():
+    assert [name for name, field in all_fields() if field.type in ("int", "float") and field.metadata["lowest"] is None] == []
