@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pipeline.cdc.connect import ConnectorState
@@ -21,7 +22,13 @@ class Finding:
 
 
 def condition(
-    connector: Connector, state: ConnectorState, slot: Slot | None, publication: Publication | None, *, database: str
+    connector: Connector,
+    state: ConnectorState,
+    slot: Slot | None,
+    publication: Publication | None,
+    *,
+    database: str,
+    topics: Collection[str] | None = None,
 ) -> list[Finding]:
     """What keeps rows from flowing, the cause before its consequence; empty when nothing does.
 
@@ -31,8 +38,13 @@ def condition(
         slot: as PostgreSQL shows it; None: there is none.
         publication: likewise.
         database: where the slot must be.
+        topics: names of the topics that exist; None: nobody looked. Kafka Connect waits for a missing topic without a word.
     """
-    findings = [*_slot_findings(connector, state, slot, database), *_publication_findings(connector, publication)]
+    findings = [
+        *_slot_findings(connector, state, slot, database),
+        *_publication_findings(connector, publication),
+        *_topic_findings(connector, topics),
+    ]
     if state.problem:
         findings.append(Finding(problem=state.problem, fix=_connector_fix(state, findings)))
     return findings
@@ -71,6 +83,14 @@ def _publication_findings(connector: Connector, publication: Publication | None)
         )
         return [Finding(problem=problem, fix=_GRANTS)]
     return []
+
+
+def _topic_findings(connector: Connector, topics: Collection[str] | None) -> list[Finding]:
+    missing = [] if topics is None else [name for name in (connector.topic, connector.heartbeat_topic) if name not in topics]
+    return [
+        Finding(problem=f"there is no topic {name}: {connector.name} runs, and waits for it", fix="omero-mq topic create")
+        for name in missing
+    ]
 
 
 def _connector_fix(state: ConnectorState, findings: list[Finding]) -> str:

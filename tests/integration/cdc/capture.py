@@ -147,7 +147,19 @@ class Capture:
             self.slot(kind),
             publications(self.admin, [this.publication]).get(this.publication),
             database=self.settings.omero.database,
+            topics=self.topics(),
         )
+
+    def topics(self) -> set[str]:
+        """The declared topics that exist."""
+        with KafkaAdmin(self.settings.kafka) as kafka:
+            return {
+                name for name, there in kafka.exist(t.name for t in declared_topics(self.settings.kafka.prefix)).items() if there
+            }
+
+    def make_topics(self) -> None:
+        with KafkaAdmin(self.settings.kafka) as kafka:
+            kafka.create(declared_topics(self.settings.kafka.prefix))
 
     def await_healthy(self, *, within_s: float = 60.0) -> None:
         for kind in KINDS:
@@ -188,21 +200,22 @@ def declared_topics(prefix: str) -> list[topics.Topic]:
 def apply_connectors(capture: Capture) -> None:
     for kind in KINDS:
         capture.connect.apply(connector(kind, capture.settings).name, render(kind, capture.settings))
-    capture.await_healthy()
 
 
 @contextlib.contextmanager
-def capturing(settings: Settings, *, admin_dsn: str) -> Iterator[Capture]:
+def capturing(settings: Settings, *, admin_dsn: str, with_topics: bool = True) -> Iterator[Capture]:
     """Grants, topics and running connectors for a database that exists; the connectors are deleted at the end."""
     connect = KafkaConnect(settings.cdc.connect_url)
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
         grants.apply(admin, settings, PASSWORDS)
-        with KafkaAdmin(settings.kafka) as kafka:
-            kafka.create(declared_topics(settings.kafka.prefix))
         first = admin.execute("SELECT coalesce(max(id), -1) FROM eventlog").fetchone()[0]
         capture = Capture(settings=settings, admin=admin, connect=connect, first_id=first)
+        if with_topics:
+            capture.make_topics()
         try:
             apply_connectors(capture)
+            if with_topics:
+                capture.await_healthy()
             yield capture
         finally:
             for one in capture.connections:

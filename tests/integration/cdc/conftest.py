@@ -6,7 +6,7 @@ import pytest
 from pipeline.demo import database as demo
 from pipeline.omero.removal import uninstall
 
-from .capture import CANARY, Capture, build_template, capturing, settings_for
+from .capture import CANARY, build_template, capturing, settings_for
 
 
 @pytest.fixture
@@ -23,13 +23,18 @@ def omero_database(postgres, unique):
 
 
 @pytest.fixture
-def capture(postgres, kafka, connect, omero_database, unique) -> Capture:
-    """Both connectors running over that database."""
-    secret = connect.secrets_directory / f"{unique}.properties"
+def captured_settings(postgres, kafka, connect, omero_database):
+    """Settings of everything that captures that database."""
+    secret = connect.secrets_directory / f"{omero_database}.properties"
     secret.write_text("password=cdc 'secret'\n")
-    settings = settings_for(
-        unique, host=postgres.host, port=postgres.port, bootstrap=kafka.bootstrap, url=connect.url, secret=secret
+    yield settings_for(
+        omero_database, host=postgres.host, port=postgres.port, bootstrap=kafka.bootstrap, url=connect.url, secret=secret
     )
-    with capturing(settings, admin_dsn=postgres.dsn(unique)) as running:
-        yield running
     secret.unlink()
+
+
+@pytest.fixture
+def capture(postgres, captured_settings):
+    """Both connectors running over that database."""
+    with capturing(captured_settings, admin_dsn=postgres.dsn(captured_settings.omero.database)) as running:
+        yield running

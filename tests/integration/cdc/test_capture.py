@@ -10,7 +10,7 @@ from pipeline.cdc.connectors import KINDS, connector
 from pipeline.kafka.scan import scan
 from pipeline.wire.rows import EventlogRow, ReindexingRow
 
-from .capture import CANARY, until
+from .capture import CANARY, capturing, until
 
 pytestmark = pytest.mark.stack
 
@@ -157,3 +157,18 @@ def test_concurrent_sessions_lose_nothing(capture):
         worker.join()
     capture.await_ids(written)
     assert sorted(capture.ids()) == sorted(written)
+
+
+def test_a_missing_topic_is_named_and_loses_nothing(postgres, captured_settings):
+    dsn = postgres.dsn(captured_settings.omero.database)
+    with capturing(captured_settings, admin_dsn=dsn, with_topics=False) as capture:
+        until(lambda: not capture.connect.status(capture.eventlog.name).problem, what="a running task")
+        rows = capture.log(rows=3)
+        named = [finding.problem for finding in capture.findings()]
+        assert named == [
+            f"there is no topic {name}: {capture.eventlog.name} runs, and waits for it"
+            for name in (capture.eventlog.topic, capture.eventlog.heartbeat_topic)
+        ]
+        capture.make_topics()
+        capture.await_ids(rows)
+        assert capture.ids() == rows

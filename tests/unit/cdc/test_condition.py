@@ -80,6 +80,13 @@ def test_each_thing_that_is_wrong_has_its_next_step(changed, problem, fix):
     assert fix in next_step
 
 
+def test_a_missing_topic_is_named_although_the_connector_runs():
+    found = condition(CONNECTOR, RUNNING, SLOT, PUBLICATION, database="omero", topics={"omero.cdc.heartbeat.eventlog"})
+    assert [(one.problem, one.fix) for one in found] == [
+        ("there is no topic omero.eventlog: omero-eventlog runs, and waits for it", "omero-mq topic create")
+    ]
+
+
 def test_before_the_first_connector_a_missing_slot_is_a_missing_grant_and_no_loss():
     (problem, fix), _ = findings(slot=None, state=ConnectorState(name="omero-eventlog", state="MISSING"))
     assert problem == "the replication slot omero_eventlog does not exist yet"
