@@ -91,6 +91,7 @@ class MemoryPublisher:
             self._write(record, self._kafka.topic(record.topic))
 
     def _write(self, record: Outgoing, topic: MemoryTopic) -> None:
+        record.check_header_names()
         if record.size + FRAMING_BYTES > topic.max_message_bytes:
             raise RecordTooLarge(f"record is beyond what the topic takes ({topic.name}: {record.size} bytes)")
         partition = record.partition

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.errors import Permanent
+
 Headers = tuple[tuple[str, bytes | None], ...]
 
 # Stands in for all headers of a record whose header names are not UTF-8, which the client library cannot tell us.
@@ -50,3 +52,19 @@ class Outgoing:
         """Bytes of key, value and headers, without Kafka's own framing."""
         headers = sum(len(name.encode(errors="surrogatepass")) + len(value or b"") for name, value in self.headers)
         return len(self.value or b"") + len(self.key or b"") + headers
+
+    def check_header_names(self) -> None:
+        """See that the headers can be written: Kafka's client ends the process on a name that is not Unicode, cuts it at a zero.
+
+        Raises:
+            Permanent: they cannot.
+        """
+        for name, _ in self.headers:
+            if name.isascii() and "\0" not in name:
+                continue
+            try:
+                name.encode()
+            except UnicodeEncodeError as exc:
+                raise Permanent(f"header name {name!r} is not Unicode text (record for {self.topic})") from exc
+            if "\0" in name:
+                raise Permanent(f"header name {name!r} has a zero byte (record for {self.topic})")

@@ -13,7 +13,7 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from pipeline.delivery.record import Outgoing
-from pipeline.errors import DependencyDown, OmeroMqError, Permanent
+from pipeline.errors import DependencyDown, OmeroMqError
 from pipeline.kafka.config import made, producer_config
 from pipeline.kafka.trouble import TOO_LARGE, meaning
 from pipeline.settings.model import KafkaSettings
@@ -152,25 +152,13 @@ class KafkaPublisher:
 def _arguments(record: Outgoing) -> dict[str, Any]:
     arguments: dict[str, Any] = {"topic": record.topic, "value": record.value, "key": record.key}
     if record.headers:
-        for name, _ in record.headers:
-            if not name.isascii() or "\0" in name:
-                _check_name(name, record)
+        record.check_header_names()
         arguments["headers"] = list(record.headers)
     if record.partition is not None:
         arguments["partition"] = record.partition
     if record.timestamp_ms is not None and record.timestamp_ms >= 0:
         arguments["timestamp"] = record.timestamp_ms
     return arguments
-
-
-def _check_name(name: str, record: Outgoing) -> None:
-    """The client library ends the process on a name that is not Unicode, and cuts one at a zero byte."""
-    try:
-        name.encode()
-    except UnicodeEncodeError as exc:
-        raise Permanent(f"header name {name!r} is not Unicode text (record for {record.topic})") from exc
-    if "\0" in name:
-        raise Permanent(f"header name {name!r} has a zero byte (record for {record.topic})")
 
 
 def _noting(index: int, failures: dict[int, Failure]) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.delivery.ports import Reader
 from pipeline.delivery.record import Outgoing, Record
-from pipeline.errors import Misconfigured, OffsetGap, RecordTooLarge
+from pipeline.errors import Misconfigured, OffsetGap, Permanent, RecordTooLarge
 from tests.contract.delivery.conftest import World
 
 
@@ -81,6 +81,17 @@ def test_records_of_one_key_stay_in_order(world: World) -> None:
         mine = [record for record in records if record.key == key]
         assert len({record.partition for record in mine}) == 1
         assert values(mine) == list(range(300))
+
+
+@pytest.mark.parametrize("name", ["lone \ud800 surrogate", "zero \0 byte"])
+def test_a_header_name_that_cannot_be_written_is_refused_and_the_next_record_is_taken(world: World, name: str) -> None:
+    topic = world.create("a")
+
+    with pytest.raises(Permanent, match="header name"):
+        world.publisher.publish([Outgoing(topic=topic, key=b"k", value=b"v", headers=((name, b""),))])
+    world.publisher.publish(numbered(topic, 1))
+
+    assert values(world.records(topic)) == [0]
 
 
 def test_publishing_nothing_is_nothing(world: World) -> None:
