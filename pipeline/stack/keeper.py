@@ -96,7 +96,7 @@ class Keeper:
         with self._lock:
             self._wanted, self._hard = False, kill
             self._lock.notify_all()
-        os.eventfd_write(self._wake, 1)
+        self._poke()
 
     def signal(self, signum: signal.Signals) -> None:
         """Sends a signal to the running process; it is restarted when it ends of that."""
@@ -110,7 +110,9 @@ class Keeper:
             self._closing = True
         self.down(kill=self._hard)
         self._thread.join()
-        os.close(self._wake)
+        with self._lock:
+            os.close(self._wake)
+            self._wake = -1
 
     # Questions
 
@@ -151,9 +153,15 @@ class Keeper:
             changed = fields.get("STATUS", self._status) != self._status
             self._status = fields.get("STATUS", self._status)
         if "READY" in fields:
-            os.eventfd_write(self._wake, 1)
+            self._poke()
         if changed:
             self._changed()
+
+    def _poke(self) -> None:
+        """Wakes the thread; a word that comes after `close` wakes nobody."""
+        with self._lock:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     # The thread
 
@@ -163,7 +171,12 @@ class Keeper:
                 self._lock.wait_for(lambda: self._wanted or self._closing)
                 if self._closing:
                     return
-            self._one_life()
+            try:
+                self._one_life()
+            except Exception as error:
+                # A mistake of ours, or the system's: never a child that runs on with nobody watching.
+                log.exception("process.unwatched", process=self.process.name)
+                self._abandon(error)
             if self._backoff.wait_s and self._wanted:
                 self._set("waiting")
                 with self._lock:
@@ -198,6 +211,14 @@ class Keeper:
         last = logs.tail(self.log_path, from_byte=begin)
         message = f"{self.process.name} {what} ({_ended_by(status)}); its last lines were:\n{last}"
         self._failed(StartFailed(message, fix=f"read {self.log_path}"), ready_for_s)
+
+    def _abandon(self, error: Exception) -> None:
+        with self._lock:
+            child, self._child, self._who = self._child, None, None
+        if child is not None:
+            child.kill()
+            child.wait()
+        self._failed(StartFailed(f"{self.process.name} could not be watched: {error!r}", fix=f"read {self.log_path}"), 0.0)
 
     def _failed(self, error: OmeroMqError, ready_for_s: float) -> None:
         with self._lock:

@@ -201,6 +201,13 @@ def test_a_service_that_crashes_again_and_again_waits_longer_each_time(own_stack
         assert condition(stack, "one").error == ""
 
 
+def test_a_probe_that_is_broken_ends_the_process_and_says_so(own_stack):
+    stack = own_stack(parts=(), services=[service("one", probe=lambda: {}["missing"])])
+    with pytest.raises(StartFailed, match=r"one could not be watched: KeyError\('missing'\)"):
+        stack.start()
+    assert leftovers.recorded(stack.directory) == []
+
+
 def test_what_is_taken_down_stays_down_until_it_is_brought_up(own_stack):
     with own_stack(parts=(), services=[service("one")]) as stack:
         stack.start()
