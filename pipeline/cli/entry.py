@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], *, directory: Path
         status = _run(in_front(arguments), call)
         output.flush()
     except ReaderGoneError:
-        sys.stdout = Path("/dev/null").open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends, for the last flush
+        for stream in (sys.stdout, sys.stderr):
+            _let_go(stream)
         status = Exit.OK
     return int(status)
 
@@ -96,6 +98,14 @@ def _say(call: Call, message: str, fix: str, error: BaseException | None, *, whe
         output.note(f"  looked for at {one_line(where)}")
     if fix:
         output.note(f"  fix: {one_line(fix)}")
+
+
+def _let_go(stream: TextIO) -> None:
+    """Python flushes once more when it ends, and would fail again: what is left over goes nowhere."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _never_fail_on_text(stream: TextIO) -> None:

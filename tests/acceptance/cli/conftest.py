@@ -67,11 +67,15 @@ def started(tmp_path, environ) -> Iterator[Callable[..., subprocess.Popen[str]]]
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pipeline", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        processes.append(subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, **pipes))
+        # A shell's background jobs ignore SIGINT, and what they start inherits that.
+        options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes}
+        processes.append(subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, **options))
         return processes[-1]
 
     yield start
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            pipe.close()

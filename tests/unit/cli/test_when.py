@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import typer
 
 from pipeline.cli.when import clock, iso, lasting, since_ms
+
+
+@pytest.fixture(autouse=True)
+def zone_of_the_machine():
+    yield
+    time.tzset()
+
 
 NOW_MS = 1_795_486_447_000  # 2026-11-24T02:14:07Z
 
@@ -23,7 +32,9 @@ NOW_MS = 1_795_486_447_000  # 2026-11-24T02:14:07Z
         ("2026-11-24T01:00Z", "2026-11-24T01:00:00.000Z"),
     ],
 )
-def test_a_time_is_a_while_ago_or_an_iso_time_in_utc(text, expected):
+def test_a_time_is_a_while_ago_or_an_iso_time_in_utc_wherever_the_machine_is(monkeypatch, text, expected):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
     assert iso(since_ms(text, now_ms=NOW_MS)) == expected
 
 
