@@ -1,4 +1,4 @@
-"""The trivial agent's process: reads public events and does nothing with them, so that one can watch what a worker does with offsets."""
+"""The trivial agent's process: reads public events and does nothing with them; one watches what it does with offsets."""
 
 from __future__ import annotations
 

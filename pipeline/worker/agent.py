@@ -10,6 +10,7 @@ from pipeline.delivery.record import Record
 from pipeline.worker.door import Door
 from pipeline.worker.exits import Left, leave
 from pipeline.worker.member import Member
+from pipeline.worker.stream import events_of
 
 PROBE_S = 0.5
 
@@ -34,14 +35,17 @@ class OneByOne:
 
     async def body(self, stream: Any) -> None:
         """Faust's actor of one partition."""
-        async for event in stream.noack().events():
+        member = self._member
+        async for event in events_of(stream):
             message = event.message
-            left_out = self._member.ledger.take(message.topic, message.partition, message.offset)
-            if left_out and not await self._member.explained(message, left_out):
+            if not member.open and not await member.admitted(message):
+                continue
+            left_out = member.ledger.take(message.topic, message.partition, message.offset)
+            if left_out and not await member.explained(message, left_out):
                 continue
             # What comes while nothing may begin is forgotten: it belongs to books that are closed, or never will be committed.
             if not self._halt.is_set():
-                await self._one(self._member.record(message))
+                await self._one(member.record(message))
 
     def hold(self) -> None:
         """See `Lane.hold`."""
@@ -59,9 +63,9 @@ class OneByOne:
         self._running += 1
         self._rest.clear()
         try:
-            if self._door.probes is None:
+            if self._door.limit is None:
                 await self._deliver(record)
-            else:  # half-open: one after the other, so that the first failure closes the gate
+            else:  # half-open (or closed): one after the other, so that the first failure closes the gate
                 async with self._probing:
                     await self._probe(record)
         except asyncio.CancelledError:
@@ -89,7 +93,7 @@ class OneByOne:
         self.done += 1
         self.letters += outcome.kind == "letter"
         self._member.finished([record])
-        if self._door.probes is not None:
+        if self._door.limit is not None:
             await asyncio.to_thread(self._door.count, [outcome])
 
     async def _pause(self, wait_s: float) -> bool:

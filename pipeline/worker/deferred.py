@@ -16,6 +16,7 @@ from pipeline.delivery.record import Record
 from pipeline.worker.door import Door
 from pipeline.worker.exits import Left, leave
 from pipeline.worker.member import Member
+from pipeline.worker.stream import events_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,14 +60,15 @@ class Deferred:
 
     async def body(self, stream: Any) -> None:
         """Faust's agent: takes records in, and waits while two batches are collected."""
-        take, explained, record_of = self._member.ledger.take, self._member.explained, self._member.record
-        most = 2 * self._rhythm.rows
-        async for event in stream.noack().events():
+        member, take, most = self._member, self._member.ledger.take, 2 * self._rhythm.rows
+        async for event in events_of(stream):
             message = event.message
-            left_out = take(message.topic, message.partition, message.offset)
-            if left_out and not await explained(message, left_out):
+            if not member.open and not await member.admitted(message):
                 continue
-            self._put(record_of(message))
+            left_out = take(message.topic, message.partition, message.offset)
+            if left_out and not await member.explained(message, left_out):
+                continue
+            self._put(member.record(message))
             while len(self._collected) >= most:
                 self._room.clear()
                 await self._room.wait()
@@ -127,7 +129,7 @@ class Deferred:
                     return
                 timeout_s = due_s - now_s
             elif limit == 0:
-                timeout_s = self._rhythm.at_most_s  # all probes are under way elsewhere: the gate will open or close
+                timeout_s = self._rhythm.at_most_s  # closed, or all probes are under way elsewhere: look again
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._something.wait()
@@ -135,8 +137,8 @@ class Deferred:
                 continue
 
     def _limit(self) -> int:
-        probes = self._door.probes
-        return self._rhythm.rows if probes is None else min(probes, self._rhythm.rows)
+        limit = self._door.limit
+        return self._rhythm.rows if limit is None else min(limit, self._rhythm.rows)
 
     async def _work(self, batch: Sequence[Record]) -> None:
         outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._deliver, batch)

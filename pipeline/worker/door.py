@@ -51,13 +51,15 @@ class Door:
         return self._gate is not None and self._gate.may_run(self._now_ms())
 
     @property
-    def probes(self) -> int | None:
-        """How many records may be tried before the gate counts as open; None: any number."""
+    def limit(self) -> int | None:
+        """How many records may be tried now: none while the gate is closed, its probes while it is half-open, else any number."""
+        if not self.may_run():
+            return 0
         return self._gate.probes_left if self._gate is not None and self._gate.half_open else None
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """While the gate is half-open, tell it what became of the records. Blocks; never raises."""
-        if self.probes is None:
+        if self._gate is None or not self._gate.half_open:
             return
         for outcome in outcomes:
             if outcome.finished:

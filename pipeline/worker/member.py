@@ -53,6 +53,7 @@ class Member:
         failure: what a person must see; the process is to end with it.
         failed: set with ``failure``.
         ending: no partition is taken any more.
+        open: whether the books are open. Faust may deliver the first records while the group's places are still being asked for.
         rejoining_since_s: when partitions were given up for which none came yet [monotonic s]; None: not rejoining.
     """
 
@@ -61,6 +62,7 @@ class Member:
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
         self.ending = False
+        self.open = False
         self.rejoining_since_s: float | None = time.monotonic()
         self._places = places
         self._drain_s = drain_s
@@ -69,6 +71,7 @@ class Member:
         self._app: Any = None
         self._topic_ids: dict[str, str] = {}
         self._books = 0  # changes with each rebalance
+        self._opened = asyncio.Event()
         self._committing = asyncio.Lock()
 
     def join(self, app: Any, lanes: Sequence[Lane]) -> None:
@@ -91,6 +94,11 @@ class Member:
             timestamp_ms=-1 if timestamp_s is None else round(timestamp_s * 1000),
             topic_id=self._topic_ids.get(message.topic, ""),
         )
+
+    async def admitted(self, message: Any) -> bool:
+        """Wait until the books are open; answers whether the message still is of the partitions that are ours then."""
+        await self._opened.wait()
+        return bool(message.generation_id == self._app.consumer_generation_id)
 
     async def explained(self, message: Any, left_out: int) -> bool:
         """Whether a record that the ledger wondered at may be worked on; looks into the hole before it.
@@ -163,13 +171,11 @@ class Member:
         log.debug("partitions.revoked", count=len(list(revoked)))
         self.rejoining_since_s = time.monotonic()
         await self.drain()
-        self._books += 1
-        self.ledger.close()
+        self._close_books()
 
     async def _on_assigned(self, _app: Any, assigned: Iterable[TP], **_: Any) -> None:
         places: list[Place] = [(tp.topic, tp.partition) for tp in assigned if tp.topic in self._places.topics]
-        self._books += 1
-        self.ledger.close()
+        self._close_books()
         while not self.ending and self.failure is None:
             try:
                 standing = await asyncio.to_thread(self._places.standing, places)
@@ -185,5 +191,13 @@ class Member:
             self.rejoining_since_s = None
             for lane in self._lanes:
                 lane.go()
+            self.open = True
+            self._opened.set()
             self._on_ready(len(places))
             return
+
+    def _close_books(self) -> None:
+        self.open = False
+        self._opened.clear()
+        self._books += 1
+        self.ledger.close()

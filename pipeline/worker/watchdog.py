@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 LOOKS = 10  # within the time after which a standstill counts
 OFTENEST_S = 0.2
+REJOINING_S = 120.0  # twice the rebalance timeout: so long the others may take to let go of what they do
 
 
 @dataclass(kw_only=True, slots=True)
@@ -115,7 +116,7 @@ class Watchdog:
         if stood_s is not None and self._record_waits(committed, ends):
             self._bark(facts, what="records wait and nothing is committed", stood_s=stood_s, committed=committed, ends=ends)
         since_s = facts.rejoining_since_s
-        if since_s is not None and not facts.excuse and now_s - since_s >= self._after_s:
+        if since_s is not None and not facts.excuse and now_s - since_s >= max(self._after_s, REJOINING_S):
             self._bark(facts, what="the group gives this worker no answer", stood_s=now_s - since_s, committed={}, ends={})
 
     def _record_waits(self, committed: Mapping[Place, int], ends: Mapping[Place, int]) -> bool:

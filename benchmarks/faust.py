@@ -1,0 +1,210 @@
+"""The worker with deferred acknowledgement and our delivery core against stock Faust with an empty agent, on one filled topic."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.delivery.batch import Rejected
+from pipeline.delivery.compose import LetterMaker
+from pipeline.delivery.deliver import Delivery
+from pipeline.delivery.gate import Gatekeeper, MemoryGateStore
+from pipeline.delivery.record import Outgoing, Record
+from pipeline.kafka.admin import KafkaAdmin
+from pipeline.kafka.publish import KafkaPublisher
+from pipeline.process import logs
+from pipeline.process.notify import Notifier
+from pipeline.process.signals import StopSignal
+from pipeline.settings import Settings, StackSettings
+from pipeline.settings.model import KafkaSettings, LogSettings
+from pipeline.stack.parts import Options
+from pipeline.stack.stack import Stack
+from pipeline.wire.topics import Topic
+from pipeline.worker.run import BatchAgent, Worker
+from pipeline.worker.run import run as run_worker
+
+NAME = "faust"
+BAR = 0.9
+PARTITIONS = 6
+VALUE_BYTES = 300
+RECORDS = {False: 200_000, True: 40_000}
+ROUNDS = {False: 5, True: 3}
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(quick: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
+    records = RECORDS[quick]
+    with (
+        tempfile.TemporaryDirectory(prefix="omero-mq-bench-", ignore_cleanup_errors=True) as directory,
+        _kafka(directory) as bootstrap,
+    ):
+        topic = f"bench-{uuid.uuid4().hex[:8]}"
+        _fill(bootstrap, topic, records)
+        rates: dict[str, list[float]] = {"ours": [], "stock": []}
+        for turn in range(ROUNDS[quick]):
+            # In turn first and second, so that what the machine does besides falls on both.
+            for who in ("ours", "stock") if turn % 2 else ("stock", "ours"):
+                rates[who].append(_measure(bootstrap, topic, who, records))
+    ratio = statistics.median(ours / stock for ours, stock in zip(rates["ours"], rates["stock"], strict=True))
+    return {
+        "name": NAME,
+        "value": round(ratio, 3),
+        "bar": BAR,
+        "ok": ratio >= BAR,
+        "unit": "of stock Faust's rate",
+        "peer": "faust-streaming 0.15.3, uvloop, empty agent, its own acknowledgement",
+        "records": records,
+        "rounds": ROUNDS[quick],
+        "ours_per_s": [round(rate) for rate in rates["ours"]],
+        "stock_per_s": [round(rate) for rate in rates["stock"]],
+        "quick": quick,
+    }
+
+
+class _kafka:  # noqa: N801  used like a function
+    """A broker: the one that `OMERO_MQ_BENCH_KAFKA` names, else one of its own."""
+
+    def __init__(self, directory: str) -> None:
+        self._given = os.environ.get("OMERO_MQ_BENCH_KAFKA", "")
+        home = os.environ.get("OMERO_MQ_TEST_JVM", os.environ.get("OMERO_MQ_STACK_JVM_DIRECTORY", ""))
+        settings = Settings(stack=StackSettings(data_directory=directory, jvm_directory=home))
+        self._stack = Stack(settings, environment=os.environ, options=Options(parts=("kafka",)), command="benchmarks faust")
+
+    def __enter__(self) -> str:
+        return self._given or self._stack.start("kafka").kafka_bootstrap
+
+    def __exit__(self, *_: object) -> None:
+        if not self._given:
+            self._stack.stop()
+
+
+def _fill(bootstrap: str, topic: str, records: int) -> None:
+    kafka = KafkaSettings(bootstrap=bootstrap)
+    declared = Topic(
+        name=topic, key="", format="original", schema="", partitions=PARTITIONS, retention_ms=-1, written_by="", read_by=""
+    )
+    with KafkaAdmin(kafka) as admin, KafkaPublisher(kafka, timeout_s=60) as publisher:
+        admin.create([declared])
+        value = os.urandom(VALUE_BYTES)
+        for start in range(0, records, 20_000):
+            publisher.publish(
+                [
+                    Outgoing(topic=topic, key=b"Image:%d" % number, value=value, partition=number % PARTITIONS)
+                    for number in range(start, min(records, start + 20_000))
+                ]
+            )
+
+
+def _measure(bootstrap: str, topic: str, who: str, records: int) -> float:
+    """Records per second of one process, from its first record to its last."""
+    group = f"{topic}-{who}-{uuid.uuid4().hex[:6]}"
+    with KafkaAdmin(KafkaSettings(bootstrap=bootstrap)) as admin:
+        admin.create_group(group, [topic])
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.faust", who, bootstrap, topic, group, str(records)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=300,
+    )
+    line = done.stdout.decode().strip().splitlines()[-1] if done.stdout.strip() else ""
+    if done.returncode not in {0, -9} or not line:
+        raise RuntimeError(f"{who} ended with {done.returncode}: {done.stdout.decode()[-500:]}")
+    return float(json.loads(line)["per_s"])
+
+
+class _Count:
+    """Counts records, and says the rate when all were seen."""
+
+    def __init__(self, records: int) -> None:
+        self._left = self._records = records
+        self._began_s = self._began_cpu_s = 0.0
+
+    def add(self, count: int) -> bool:
+        """Whether all are seen."""
+        if not self._began_s:
+            self._began_s, self._began_cpu_s = time.perf_counter(), time.process_time()
+            self._records -= count  # what had come before the clock ran
+            self._left = self._records
+            return False
+        self._left -= count
+        if self._left > 0:
+            return False
+        per_s = self._records / (time.perf_counter() - self._began_s)
+        cpu_us = 1e6 * (time.process_time() - self._began_cpu_s) / self._records
+        print(json.dumps({"per_s": per_s, "cpu_us": cpu_us}), flush=True)
+        return True
+
+
+def _ours(bootstrap: str, topic: str, group: str, records: int) -> None:
+    logs.configure(LogSettings(level="warning"), "bench")
+    stop, count = StopSignal(), _Count(records)
+    stop.install()
+
+    def process(batch: Sequence[Record]) -> Iterable[Rejected]:
+        if count.add(len(batch)):
+            stop.set()
+        return ()
+
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000
+
+    kafka = KafkaSettings(bootstrap=bootstrap)
+    letters = LetterMaker(
+        consumer="bench", group=group, topic="none", worker="bench", version="0", now_ms=now_ms, limit_bytes=1_000_000
+    )
+    with KafkaPublisher(kafka) as publisher:
+        run_worker(
+            Worker(
+                group=group,
+                name="bench",
+                kafka=kafka,
+                agents=(BatchAgent(name="bench", topics=(topic,), process=process),),
+                delivery=Delivery(letters=letters, publisher=publisher, random=random.random),
+                gatekeeper=Gatekeeper(MemoryGateStore(), "bench"),
+                stop=stop,
+                voice=Notifier({}),
+                now_ms=now_ms,
+            )
+        )
+
+
+def _stock(bootstrap: str, topic: str, group: str, records: int) -> None:
+    import faust  # noqa: PLC0415
+    import uvloop  # noqa: PLC0415
+
+    async def main() -> None:
+        # As Faust's guide has it: only what the topic needs is set.
+        app = faust.App(
+            group, broker=f"kafka://{bootstrap}", topic_allow_declare=False, topic_disable_leader=True, web_enabled=False
+        )
+        count, ended = _Count(records), asyncio.Event()
+
+        async def empty(stream: Any) -> None:
+            async for _event in stream.events():
+                if count.add(1):
+                    ended.set()
+
+        app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name="empty")(empty)
+        await app.start()
+        await ended.wait()
+        await app.stop()
+
+    os.chdir(tempfile.mkdtemp(prefix="omero-mq-bench-stock-"))  # Faust writes a directory where it stands
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+if __name__ == "__main__":
+    {"ours": _ours, "stock": _stock}[sys.argv[1]](sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
