@@ -6,11 +6,16 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from pipeline.demo.database import FIRST_UUID
 from pipeline.errors import Misconfigured
+from pipeline.omero.database import OmeroDatabase
+from pipeline.omero.entities import MEMBERSHIP_TABLE, REMEMBERED_TABLES
 from pipeline.omero.epoch import EPOCH_SQL
 from pipeline.omero.grants import apply, print_sql
+from pipeline.omero.lookups import Wanted, look_up, owned_tables, read_epoch
 from pipeline.omero.removal import leftovers, uninstall, uninstall_sql
 from pipeline.settings.model import OmeroSettings, Settings
+from pipeline.state.fill import describe
 
 from .capture import CANARY, PASSWORDS, settings_for
 
@@ -163,6 +168,22 @@ def test_the_reader_can_read_what_events_need(settings, admin, role):
         reader.execute(query)
     [(uuid,)] = reader.execute("SELECT omero_mq_db_uuid()").fetchall()
     assert uuid == admin.execute("SELECT value FROM configuration WHERE name = 'omero.db.uuid'").fetchone()[0]
+
+
+def test_what_the_relay_really_asks_is_granted(settings, admin):
+    apply(admin, settings, PASSWORDS)
+    database = OmeroDatabase(settings.omero, service="test")
+    tables = owned_tables(database)
+    everything = Wanted(events=[0], objects={table: [1] for table in tables}, memberships=[0, 1], rows=[1])
+    facts = look_up(database, everything, tables=tables)
+    assert facts.events[0].actor == 0
+    assert facts.epoch == read_epoch(database)
+    assert facts.epoch.omero_uuid == FIRST_UUID
+    with database.connected() as connection:
+        for kind in describe(connection, (REMEMBERED_TABLES & tables) | {MEMBERSHIP_TABLE}):
+            connection.execute(kind.sql, (-1, 1))
+    database.close()
+    assert len(tables) > 80, "nearly all tables with owners are here"
 
 
 def test_the_readers_function_cannot_be_turned_against_its_owner(settings, admin, role):
