@@ -54,7 +54,7 @@ class Outgoing:
         return len(self.value or b"") + len(self.key or b"") + headers
 
     def check_header_names(self) -> None:
-        """See that they can be written: Kafka's client ends the process on a name that is not Unicode, and cuts one at a zero byte.
+        """See that they can be sent: Kafka's client ends the process on a name that is no Unicode, and cuts one at a zero byte.
 
         Raises:
             Permanent: they cannot.
