@@ -26,6 +26,8 @@ from pipeline.omero.removal import release
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+_RESTART_EVERY_S = 5.0
+
 _log = structlog.get_logger(__name__)
 
 
@@ -186,7 +188,17 @@ def _go_on(connect: KafkaConnect, name: str, *, patience_s: float) -> None:
     """Let the connector begin at the new slot: its old place means nothing there."""
     _retrying(lambda: connect.reset_offsets(name), patience_s)
     _retrying(lambda: connect.resume(name), patience_s)
-    _wait(connect, name, lambda state: not state.problem, "start", patience_s)
+    again_at = time.monotonic() + _RESTART_EVERY_S
+
+    def runs(state: ConnectorState) -> bool:
+        nonlocal again_at
+        if state.problem and "FAILED" in {task.state for task in state.tasks} and time.monotonic() > again_at:
+            # The connections of its last attempts may still have been open, so that there was none left for it.
+            again_at = time.monotonic() + _RESTART_EVERY_S
+            _retrying(lambda: connect.restart_failed(name), patience_s)
+        return not state.problem
+
+    _wait(connect, name, runs, "start", patience_s)
 
 
 def _wait(connect: KafkaConnect, name: str, reached: Callable[[ConnectorState], bool], what: str, patience_s: float) -> None:

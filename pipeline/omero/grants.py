@@ -12,8 +12,8 @@ from pipeline.settings.model import Settings
 OLDEST_VERSION = 14
 _ROW_FILTERS_FROM = 15
 _FAILOVER_SLOTS_FROM = 17
-_REPLICATION_CONNECTIONS = 8  # two connectors, each with a stream, a heartbeat and one more while it starts
-_READING_CONNECTIONS = 12  # together with the above never more than 20 in OMERO's database
+_REPLICATION_CONNECTIONS = 12  # two connectors of four each, and what Debezium leaves open for a while as it tries again
+_READING_CONNECTIONS = 8  # together with the above never more than 20 in OMERO's database
 _READ_ONLY_TIMEOUTS = {"statement_timeout": "60s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "60s"}
 
 # Rows that OMERO's trigger function writes by the hundred thousand; the reindexing connector delivers the same facts earlier.
@@ -107,6 +107,10 @@ def roles(settings: Settings) -> list[Statement]:
             f" CONNECTION LIMIT {_REPLICATION_CONNECTIONS}"
         ),
         _password(cdc, "cdc_password"),
+        *(
+            Statement(text=f"ALTER ROLE {name(cdc)} IN DATABASE {database} SET {setting} = {text(value)}")
+            for setting, value in _stream_timeouts(settings).items()
+        ),
         _role(reader, "Reads who did what, and whose it is. Reads only, whatever it is asked to do."),
         Statement(
             text=f"ALTER ROLE {name(reader)} LOGIN NOREPLICATION NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"
@@ -126,6 +130,12 @@ def roles(settings: Settings) -> list[Statement]:
             _password(owner, "state_password"),
         ]
     return statements
+
+
+def _stream_timeouts(settings: Settings) -> dict[str, str]:
+    """Debezium leaves connections open when it starts again; those that it uses speak at every heartbeat."""
+    idle_s = max(300, 3 * settings.cdc.heartbeat_ms // 1000)
+    return {"idle_session_timeout": f"{idle_s}s", "idle_in_transaction_session_timeout": "60s"}
 
 
 def rights(settings: Settings) -> list[Statement]:

@@ -1,5 +1,6 @@
 """What capture survives: kill -9 of Kafka Connect, a restart of PostgreSQL, a broker that is away; nothing may be missing."""
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pipeline.cdc.repair import repair, repair_without_rows
 from pipeline.errors import DependencyDown
 
 from .capture import build_template, capturing, settings_for, until
@@ -57,21 +59,28 @@ class Facility:
             time.sleep(0.01)
 
 
-def test_nothing_is_missing_after_kills_and_restarts(own_stack, unique):
-    stack = own_stack(parts=("postgres", "kafka", "connect"))
+@contextlib.contextmanager
+def own_capture(stack, word):
+    """Capture over a new database in a stack that this test may break; gives it with the superuser's dsn."""
     where = stack.start()
     password = Path(where.superuser_password_file).read_text(encoding="utf-8")
     at = {"host": where.postgres_host, "port": where.postgres_port, "user": where.superuser, "password": password}
     with psycopg.connect(**at, dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {unique}")
-    dsn = psycopg.conninfo.make_conninfo(**at, dbname=unique)
+        admin.execute(f"CREATE DATABASE {word}")
+    dsn = psycopg.conninfo.make_conninfo(**at, dbname=word)
     build_template(dsn)
     secret = Path(where.secrets_directory) / "cdc.properties"
     secret.write_text("password=cdc 'secret'\n")
     settings = settings_for(
-        unique, host=at["host"], port=at["port"], bootstrap=where.kafka_bootstrap, url=where.connect_url, secret=secret
+        word, host=at["host"], port=at["port"], bootstrap=where.kafka_bootstrap, url=where.connect_url, secret=secret
     )
     with capturing(settings, admin_dsn=dsn) as capture:
+        yield capture, dsn
+
+
+def test_nothing_is_missing_after_kills_and_restarts(own_stack, unique):
+    stack = own_stack(parts=("postgres", "kafka", "connect"))
+    with own_capture(stack, unique) as (capture, dsn):
         with Facility(dsn) as facility:
             for disturb in (
                 lambda: stack.kill("connect"),
@@ -111,3 +120,34 @@ def test_nothing_is_missing_after_kills_and_restarts(own_stack, unique):
                 parts.connect.status(capture.eventlog.name)
             stack.bring_up("connect")
         capture.admin.close()
+
+
+def test_a_slot_that_fell_behind_the_servers_cap_is_named_and_repaired(own_stack, unique):
+    cap = {"max_slot_wal_keep_size": "16MB", "max_wal_size": "32MB", "min_wal_size": "32MB"}
+    stack = own_stack(parts=("postgres", "kafka", "connect"), postgres=cap)
+    with own_capture(stack, unique) as (capture, _):
+        seen = capture.log(rows=50)
+        capture.await_ids(seen)
+        until(lambda: capture.connect.offsets(capture.eventlog.name), what="a stored place")
+        stack.take_down("connect")
+        lost = capture.log(rows=70)
+        for _ in range(8):
+            capture.admin.execute("CREATE TABLE busy AS SELECT repeat('x', 1000) FROM generate_series(1, 16000)")
+            capture.admin.execute("DROP TABLE busy")
+            capture.admin.execute("CHECKPOINT")
+        assert capture.slot().is_lost
+        stack.bring_up("connect")
+        # Debezium tries again for half an hour, and its task looks well meanwhile: only the slot tells.
+        time.sleep(3)
+        findings = capture.findings()
+        assert "is lost: its write-ahead log is gone" in findings[0].problem
+        assert {finding.fix for finding in findings} == {"omero-mq repair"}
+        with capture.parts() as parts:
+            done = repair(parts)
+        with capture.parts("reindexing") as parts:
+            repair_without_rows(parts)
+        assert (done.reread, done.missing) == (70, 0)
+        after = capture.log(rows=5)
+        capture.await_ids(after)
+        assert set(capture.ids()) == {*seen, *lost, *after}
+        until(lambda: not capture.findings() and not capture.findings("reindexing"), what="health")
