@@ -45,8 +45,15 @@ class Memory(Protocol):
             DependencyDown: the state database is away.
         """
 
+    def learn(self, rows: Sequence[LastKnown]) -> int:
+        """Write those of which nothing is known, and leave the others as they are; idempotent.
+
+        Raises:
+            DependencyDown: the state database is away.
+        """
+
     def keep(self, *, remember: Sequence[LastKnown], forget: Sequence[ObjectId]) -> int:
-        """Write what was learnt; idempotent.
+        """Write what changed; idempotent.
 
         Raises:
             DependencyDown: the state database is away.
@@ -113,10 +120,12 @@ class Relay:
         outgoing: list[Outgoing] = []
         for item in items:
             rejected += self._make(maker, item, facts, outgoing)
+        changes = maker.changes
+        if changes.learn:
+            self._memory.learn(changes.learn)
         self._publisher.publish(outgoing)
-        # Only now: after a crash in between, the events made again must still know the old group.
-        if maker.changes.remember or maker.changes.forget:
-            self._memory.keep(remember=maker.changes.remember, forget=maker.changes.forget)
+        if changes.remember or changes.forget:
+            self._memory.keep(remember=changes.remember, forget=changes.forget)
         return rejected
 
     def _decode(self, records: Sequence[Record]) -> tuple[list[Item], list[Rejected]]:

@@ -31,8 +31,16 @@ _type_of = lru_cache(maxsize=4096)(event_type)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
-    """What the last-known table has to learn once the events are acknowledged."""
+    """What the last-known table has to learn.
 
+    Attributes:
+        learn: objects that were not known; written before the events, where it can hide nothing: an event that is made again
+            after a crash says the same, and an object that is deleted meanwhile is known.
+        remember: objects that moved; written once the events are acknowledged, or a crash would forget where they were.
+        forget: objects that are gone; likewise.
+    """
+
+    learn: list[LastKnown] = field(default_factory=list)
     remember: list[LastKnown] = field(default_factory=list)
     forget: list[ObjectId] = field(default_factory=list)
 
@@ -118,10 +126,18 @@ class EventMaker:
             if row.action == DELETE and known is not None:
                 self.changes.forget.append(this)
             return known or _UNKNOWN, _UNKNOWN
-        if kind.remembered and found != known:
+        if not kind.remembered or found == known:
+            return found, _UNKNOWN
+        if known is None:
             self._known[this] = found
-            self.changes.remember.append(_last_known(kind, row.entityid, found))
-        return found, known if known is not None and not kind.is_membership else _UNKNOWN
+            self.changes.learn.append(_last_known(kind, row.entityid, found))
+            return found, _UNKNOWN
+        if row.action == INSERT:
+            # Read again, and the object moved since. Whoever has seen this event passes over it: the move is not for it to tell.
+            return found, _UNKNOWN
+        self._known[this] = found
+        self.changes.remember.append(_last_known(kind, row.entityid, found))
+        return found, _UNKNOWN if kind.is_membership else known
 
     def _transaction(self, xid: int) -> str:
         text = self._transactions.get(xid)

@@ -113,6 +113,11 @@ class LastKnownTable:
                     known[kind, id_] = LastKnown(kind=kind, id=id_, owner=owner, group=group, parent=parent, child=child)
         return known
 
+    def learn(self, rows: Iterable[LastKnown]) -> int:
+        """Write those of which nothing is known, and return how many those were; what is known stays as it is."""
+        with self._database.transaction() as connection:
+            return _write(connection, _MISSING, rows)
+
     def remember(self, rows: Iterable[LastKnown]) -> int:
         """Write what differs, and return how many rows that were; of two rows for one object the later one counts."""
         return self.keep(remember=rows, forget=())

@@ -150,6 +150,11 @@ class Facility:
         """All public events, oldest first."""
         return [EVENT.json.decode(record.value) for record in self.records(topics.EVENTS)]
 
+    def event_records(self):
+        """All public events, in the order of each partition."""
+        name = topics.named(topics.EVENTS, self.settings.kafka.prefix)
+        return [EVENT.json.decode(record.value) for record in scan(self.settings.kafka, name)]
+
     def work(self, queue):
         return [WORK_ITEM.json.decode(record.value) for record in self.records(topics.WORK, queue)]
 

@@ -43,6 +43,11 @@ class Table:
         asked = {(kind, id_) for kind, ids in wanted.items() for id_ in ids}
         return {this: row for this, row in self.rows.items() if this in asked}
 
+    def learn(self, rows: Sequence[LastKnown]) -> int:
+        for row in rows:
+            self.rows.setdefault((row.kind, row.id), row)
+        return len(rows)
+
     def keep(self, *, remember: Sequence[LastKnown], forget: Sequence[tuple[str, int]]) -> int:
         if self.down is not None:
             raise self.down
@@ -149,13 +154,26 @@ def test_killed_between_the_events_and_the_table_the_same_events_come_again_with
     assert world.table.rows["image", 42].group == 9
 
 
-def test_while_kafka_is_away_the_table_learns_nothing() -> None:
+def test_while_kafka_is_away_the_table_does_not_forget_where_an_object_was() -> None:
+    world = World()
+    world.table.rows["image", 42] = LastKnown(kind="image", id=42, owner=2, group=3)
+    world.owners["image"] = {42: (2, 9)}
+    world.kafka.down = outage()
+    with pytest.raises(DependencyDown):
+        world.relay.process([row()])
+    assert world.table.rows["image", 42].group == 3
+
+
+def test_a_new_object_that_is_deleted_between_a_crash_and_the_next_start_is_still_known() -> None:
     world = World()
     world.owners["image"] = {42: (2, 3)}
     world.kafka.down = outage()
     with pytest.raises(DependencyDown):
-        world.relay.process([row()])
-    assert world.table.rows == {}
+        world.relay.process([row(action="INSERT")])
+    world.kafka.down = None
+    world.owners["image"] = {}
+    world.relay.process([row(0, action="INSERT"), row(1, action="DELETE")])
+    assert [(event.owner, event.group) for event in world.events()] == [("2", "3"), ("2", "3")]
 
 
 def test_a_deleted_object_stays_in_the_table_marked_as_gone() -> None:

@@ -66,7 +66,7 @@ def expected(action: str, entity: str = "Image", full: str = IMAGE, entityid: in
 def test_a_new_object_has_its_owner_and_group_and_is_remembered() -> None:
     it = maker(owners={"image": {42: (2, 3)}})
     assert it.make(row("INSERT")) == expected("INSERT", owner="2", group="3")
-    assert it.changes == Changes(remember=[LastKnown(kind="image", id=42, owner=2, group=3)])
+    assert it.changes == Changes(learn=[LastKnown(kind="image", id=42, owner=2, group=3)])
 
 
 def test_an_object_that_was_moved_tells_where_it_was() -> None:
@@ -85,6 +85,13 @@ def test_only_the_first_of_several_rows_tells_the_move() -> None:
     assert it.make(row()).previousgroup == "3"
     assert it.make(row()).previousgroup is None
     assert len(it.changes.remember) == 1
+
+
+def test_an_insert_that_is_read_again_after_a_move_leaves_the_move_to_the_row_that_made_it() -> None:
+    it = maker({("image", 42): (2, 3)}, owners={"image": {42: (2, 9)}})
+    assert it.make(row("INSERT")) == expected("INSERT", owner="2", group="9")
+    assert it.make(row("UPDATE")) == expected("UPDATE", owner="2", group="9", previousgroup="3")
+    assert it.changes == Changes(remember=[LastKnown(kind="image", id=42, owner=2, group=9)])
 
 
 def test_an_object_that_stayed_has_no_past_and_nothing_is_written() -> None:
@@ -115,7 +122,7 @@ def test_annotations_share_one_table_and_keep_their_own_names() -> None:
     full = "ome.model.annotations.TagAnnotation"
     it = maker(owners={"annotation": {42: (2, 3)}})
     assert it.make(row("INSERT", full)) == expected("INSERT", "TagAnnotation", full, owner="2", group="3")
-    assert it.changes == Changes(remember=[LastKnown(kind="annotation", id=42, owner=2, group=3)])
+    assert it.changes == Changes(learn=[LastKnown(kind="annotation", id=42, owner=2, group=3)])
 
 
 def test_parts_have_owners_but_are_not_remembered() -> None:
@@ -128,7 +135,7 @@ def test_parts_have_owners_but_are_not_remembered() -> None:
 def test_a_membership_says_which_group_and_which_user() -> None:
     it = maker(memberships={42: (3, 8)})
     assert it.make(row("INSERT", MEMBERSHIP)) == expected("INSERT", "GroupExperimenterMap", MEMBERSHIP, parent="3", child="8")
-    assert it.changes == Changes(remember=[LastKnown(kind="groupexperimentermap", id=42, parent=3, child=8)])
+    assert it.changes == Changes(learn=[LastKnown(kind="groupexperimentermap", id=42, parent=3, child=8)])
 
 
 def test_a_membership_that_ended_still_says_which_group_and_which_user() -> None:
