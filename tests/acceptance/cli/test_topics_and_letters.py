@@ -48,7 +48,7 @@ def event(
     return subject, json.dumps(said)
 
 
-def letter_headers(place: int, message: str, *, cause: str, failed: str, own=()) -> list[tuple[str, str]]:
+def letter_headers(place: int, message: str, *, cause: str, failed: str, own=(), topic="t.eventlog") -> list[tuple[str, str]]:
     ours = {
         "omero.dlq.headers": str(len(own)),
         "omero.dlq.id": f"00000000-0000-5000-8000-{place:012d}",
@@ -56,7 +56,7 @@ def letter_headers(place: int, message: str, *, cause: str, failed: str, own=())
         "omero.dlq.class": "poison",
         "omero.dlq.exception": "some.module.NoSuchType",
         "__dlq.errors.message": message,
-        "__dlq.errors.topic": "t.eventlog",
+        "__dlq.errors.topic": topic,
         "__dlq.errors.partition": "3",
         "__dlq.errors.offset": str(place),
         "omero.dlq.attempts": "5",
