@@ -16,7 +16,7 @@ import uvloop
 from pipeline.delivery.batch import Process
 from pipeline.delivery.deliver import Delivery, Handle, Waiting
 from pipeline.delivery.gate import Gatekeeper
-from pipeline.errors import DependencyDown
+from pipeline.errors import DependencyDown, OmeroMqError
 from pipeline.process.notify import Notifier
 from pipeline.process.signals import StopSignal
 from pipeline.settings.model import KafkaSettings
@@ -196,10 +196,13 @@ class _Running:
         return Deferred(agent.name, agent.process, delivery=delivery, member=self._member, door=self._door, rhythm=agent.rhythm)
 
     def _look_at(self, *tasks: asyncio.Task[Any]) -> None:
-        """A task that ended by an error is the reason for the end."""
+        """A task that ended by an error is the reason for the end: ours for a person, any other for the next start."""
         for task in tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                self._member.fail(error)
+            if not task.done() or task.cancelled() or (error := task.exception()) is None:
+                continue
+            if not isinstance(error, OmeroMqError):
+                leave(Left.CRASHED, "faust.crashed", error=repr(error))
+            self._member.fail(error)
 
     async def _finish(self, starting: asyncio.Task[Any], tasks: Sequence[asyncio.Task[Any]]) -> None:
         member, worker = self._member, self._worker
