@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from pipeline.errors import DependencyDown, Misconfigured
+from pipeline.errors import DependencyDown, Misconfigured, Transient
 from pipeline.omero.database import OmeroDatabase
 from pipeline.omero.entities import MEMBERSHIP_TABLE, REMEMBERED_TABLES
 from pipeline.omero.epoch import require_same
@@ -16,13 +18,17 @@ from pipeline.omero.lookups import read_epoch
 from pipeline.relay.lineage import Lineage, lineage
 from pipeline.state.epochs import Epochs
 from pipeline.state.fill import FillProgress, describe, fill
+from pipeline.state.last_known import LastKnownTable
 from pipeline.state.pool import StateDatabase
+from pipeline.wire.topics import EVENTLOG, LETTERS
 
 log = structlog.get_logger(__name__)
 
 # Between two portions the relay gets the processor and the databases; live rows come before old ones.
 _BREATH_S = 0.02
 _RETRY_S = 5.0
+_PURGE_EVERY_S = 3600.0
+_PURGE_ROWS = 10_000
 
 
 def accepted_lineage(omero: OmeroDatabase, epochs: Epochs, *, actor: str) -> Lineage:
@@ -46,7 +52,7 @@ def accepted_lineage(omero: OmeroDatabase, epochs: Epochs, *, actor: str) -> Lin
 
 
 class Filling:
-    """Fills the last-known table while events already flow; begins where an earlier start was interrupted.
+    """Fills the last-known table while events already flow, from where an earlier start left off; then keeps it from growing.
 
     Until it is done, a delete of an object that was not reached yet is told without owner and group: to administrators only.
 
@@ -79,24 +85,38 @@ class Filling:
 
     def _run(self) -> None:
         try:
-            while not self._left.is_set() and not self._filled():
+            while not self._left.is_set() and not self._done(self._fill):
                 self._left.wait(_RETRY_S)
+            self._omero.close()
+            while not self._left.is_set():
+                self._done(self._purge)
+                self._left.wait(_PURGE_EVERY_S)
         except Exception as error:  # noqa: BLE001 - raised again by `check`, in the thread that can end the service
             self._error = error
         finally:
             self._omero.close()
 
-    def _filled(self) -> bool:
-        """Go on with it; answers whether nothing is left to do, or was told to leave off."""
+    def _done(self, call: Callable[[], None]) -> bool:
+        """Whether it was done; not, when something is away or a lock is held: then it is done later."""
         try:
-            with self._omero.connected() as connection:
-                kinds = describe(connection, REMEMBERED_TABLES | {MEMBERSHIP_TABLE})
-                if fill(connection, self._state, kinds, progress=self._go_on):
-                    log.info("last_known.filled")
-        except DependencyDown as error:
-            log.warning("last_known.waiting", what=error.name, error=str(error))
+            call()
+        except (DependencyDown, Transient) as error:
+            log.warning("last_known.waiting", error=str(error))
             return False
         return True
+
+    def _fill(self) -> None:
+        with self._omero.connected() as connection:
+            kinds = describe(connection, REMEMBERED_TABLES | {MEMBERSHIP_TABLE})
+            if fill(connection, self._state, kinds, progress=self._go_on):
+                log.info("last_known.filled")
+
+    def _purge(self) -> None:
+        """Drop what went longer ago than anything can be replayed."""
+        table = LastKnownTable(self._state)
+        before = datetime.now(UTC) - timedelta(milliseconds=EVENTLOG.retention_ms + LETTERS.retention_ms)
+        while table.purge(gone_before=before, at_most=_PURGE_ROWS) == _PURGE_ROWS and not self._left.wait(_BREATH_S):
+            pass
 
     def _go_on(self, at: FillProgress) -> bool:
         if at.finished and at.rows_read:

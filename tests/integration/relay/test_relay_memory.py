@@ -1,9 +1,12 @@
 """The last-known table as the relay uses it."""
 
+import psycopg
 import pytest
 
 from pipeline.state.last_known import LastKnown, LastKnownTable
 from pipeline.state.pool import StateDatabase
+
+from .facility import until
 
 pytestmark = pytest.mark.stack
 
@@ -32,3 +35,17 @@ def test_what_is_learnt_changes_nothing_that_was_known(table):
     assert table.recall({"image": {42}}) == {("image", 42): IMAGE}
     table.keep(remember=[LastKnown(kind="image", id=42, owner=2, group=9)], forget=[])
     assert table.recall({"image": {42}})["image", 42].group == 9
+
+
+def test_what_went_longer_ago_than_anything_can_be_replayed_is_dropped(facility, table):
+    with facility.relaying():  # the first start accepts the epoch, and begins the table
+        facility.new_image()
+        until(facility.events)
+    table.keep(remember=[IMAGE, TAG], forget=[("image", 42), ("annotation", 42)])
+    dsn = psycopg.conninfo.make_conninfo(facility.admin_dsn, dbname=facility.settings.state.database)
+    with psycopg.connect(dsn, autocommit=True) as state, facility.relaying():
+        state.execute("UPDATE omero_mq.last_known SET gone_at = now() - interval '121 days' WHERE kind = 'image'")
+        state.execute("UPDATE omero_mq.last_known SET gone_at = now() - interval '119 days' WHERE kind = 'annotation'")
+        left = "SELECT kind FROM omero_mq.last_known WHERE gone_at IS NOT NULL"
+        until(lambda: state.execute(left).fetchall() == [("annotation",)])
+        assert state.execute(left).fetchall() == [("annotation",)]
