@@ -22,6 +22,7 @@ from pipeline.process.signals import StopSignal
 from pipeline.settings.model import KafkaSettings
 from pipeline.worker.agent import OneByOne
 from pipeline.worker.app import Registration, build_app, check
+from pipeline.worker.damper import damp
 from pipeline.worker.deferred import Deferred, Rhythm
 from pipeline.worker.door import Door
 from pipeline.worker.exits import Left, leave
@@ -90,6 +91,7 @@ def run(worker: Worker) -> None:
     """
     topics = [topic for agent in worker.agents for topic in agent.topics]
     check([Registration(name=agent.name, topics=agent.topics, body=_nothing, isolated=False) for agent in worker.agents])
+    damp()
     door = Door(worker.gatekeeper, worker=worker.name, now_ms=worker.now_ms)
     if not wait_for_gate(worker, door):
         return
