@@ -167,15 +167,24 @@ class Facility:
             yield from self.act()
 
     def act(self) -> Iterator[Done]:
-        """One thing that somebody does. What cannot be done yet, because there is nothing to do it to, becomes an import."""
-        if not self._actors:
-            raise RuntimeError("nobody has settled in the facility yet")
-        actor = self._random.choice(self._actors)
+        """One thing that somebody does."""
+        actor = self._random.choice(self.people)
         name = self._random.choices(list(self._weights), list(self._weights.values()))[0]
+        return self.do(name, actor)
+
+    def do(self, name: str, actor: Actor) -> Iterator[Done]:
+        """A certain thing, done by one of `people`. What there is nothing to do to becomes an import."""
         result = self._deeds[name](actor)
         if result is None:
             result = self._import_image(actor)
         yield from [result] if isinstance(result, Done) else result
+
+    @property
+    def people(self) -> list[Actor]:
+        """Everybody who is logged in."""
+        if not self._actors:
+            raise RuntimeError("nobody has settled in the facility yet")
+        return self._actors
 
     # -- what is there to work on ----------------------------------------------------------------------------------------
 

@@ -139,6 +139,11 @@ class Stack:
         """What each process does now, in start order."""
         return [self._keepers[step.name].condition for step in self._steps if step.name in self._keepers]
 
+    def ready(self) -> list[str]:
+        """Names of what is prepared or ready, in start order; may be asked during a start, from its `cancelled`."""
+        done = self._prepared | {name for name, keeper in self._keepers.items() if keeper.condition.state == "ready"}
+        return [step.name for step in self._steps if step.name in done]
+
     def pid(self, name: str) -> int:
         """The process's id now; 0 while none runs."""
         who = self._keeper(name).condition.who
