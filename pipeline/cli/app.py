@@ -33,6 +33,8 @@ COMMANDS: dict[str, Command] = {
     "dlq": Command(at="pipeline.cli.dlq:app", heading=WATCH, does="what failed for good, by cause and one by one"),
     "queues": Command(at="pipeline.cli.queues:queues", heading=WATCH, does="what each consumer promises, and what proves it"),
     "topic": Command(at="pipeline.cli.topic:app", heading=WATCH, does="list, make and check topics; print what is in one"),
+    "demo": Command(at="pipeline.cli.demo:demo", heading=RUN, does="users at work, each change as it arrives; --once proves it"),
+    "try": Command(at="pipeline.cli.try_:try_", heading=RUN, does="the same with a dump of your own OMERO"),
     "up": Command(at="pipeline.cli.local:up", heading=RUN, does="start everything on this machine, until Ctrl-C"),
     "down": Command(at="pipeline.cli.local:down", heading=RUN, does="stop it from elsewhere"),
     "run": Command(at="pipeline.cli.run:run", heading=RUN, does="one service in the foreground"),

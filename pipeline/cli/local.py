@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli import call as calls
 from pipeline.cli.exits import Exit
+from pipeline.cli.stage import Progress
 from pipeline.demo import database
 from pipeline.process.signals import StopSignal
 from pipeline.stack.control import stop_running
@@ -43,7 +44,7 @@ def up(context: typer.Context) -> int:
     call.output.note(f"starting in {directory.path}")
     with installation(wish) as stack:
         try:
-            where = stack.start(cancelled=lambda: stop.is_set)
+            where = stack.start(cancelled=Progress(call, stack, lambda: stop.is_set))
         except Cancelled:
             return Exit.INTERRUPTED
         took = f"ready after {time.monotonic() - began:.0f} s; Ctrl-C stops everything"
