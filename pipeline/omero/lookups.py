@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -128,6 +129,18 @@ def owned_tables(database: OmeroDatabase) -> frozenset[str]:
     return frozenset(table for table, _ in found)
 
 
+def never_begun(database: OmeroDatabase, xids: Collection[int]) -> frozenset[int]:
+    """Those transaction ids (64 bits) that this server has not given out yet: no row of this database can be theirs.
+
+    Raises:
+        DependencyDown: the database is away.
+    """
+    ordered = sorted(xids)
+    with database.connected() as connection:
+        first = bisect_left(ordered, True, key=lambda xid: _is_in_the_future(connection, xid))
+    return frozenset(ordered[first:])
+
+
 def read_epoch(database: OmeroDatabase) -> Epoch:
     """Which database this is now.
 
@@ -158,6 +171,14 @@ def _look_up(database: OmeroDatabase, wanted: Wanted, expected: Epoch | None, ta
             memberships={row[0]: (row[1], row[2]) for row in _rows(memberships)},
             rows={row[0]: row[1:] for row in _rows(rows)},
         )
+
+
+def _is_in_the_future(connection: Connection, xid: int) -> bool:
+    try:
+        connection.execute("select pg_xact_status(%s::text::xid8)", (str(xid),))
+    except psycopg.errors.InvalidParameterValue:  # "transaction ID ... is in the future"
+        return True
+    return False
 
 
 def _require_epoch(database: OmeroDatabase, expected: Epoch) -> None:

@@ -65,6 +65,7 @@ class Relay:
 
     Args:
         look_up: asks OMERO's database in one snapshot, after it has seen that it is the accepted one.
+        never_begun: which of these transaction ids OMERO's database has not given out yet.
         memory: the last-known table.
         publisher: writes events and work.
         lineage: which database is the accepted one.
@@ -79,6 +80,7 @@ class Relay:
         self,
         *,
         look_up: Callable[[Wanted], Facts],
+        never_begun: Callable[[Collection[int]], Collection[int]],
         memory: Memory,
         publisher: Publisher,
         lineage: Lineage,
@@ -89,6 +91,7 @@ class Relay:
         visibility_alert_s: float,
     ) -> None:
         self._ask = look_up
+        self._never_begun = never_begun
         self._memory = memory
         self._publisher = publisher
         self._lineage = lineage
@@ -112,7 +115,11 @@ class Relay:
             Permanent: a record among them makes an event or work that cannot be written.
         """
         items, rejected = self._decode(records)
-        facts = self._look_up_when_visible(items)
+        facts, unreal = self._look_up_when_visible(items)
+        if unreal:
+            strange = [item for item in items if transactions([item]) & unreal]
+            rejected += [Rejected(record=item.record, error=_not_of_this_database(item)) for item in strange]
+            items = [item for item in items if not transactions([item]) & unreal]
         known = self._recall(to_recall(items, facts))
         maker = EventMaker(
             source=self._lineage.source, older_source=self._lineage.older_source, facts=facts, known=known, place=self._place
@@ -139,19 +146,27 @@ class Relay:
                 rejected.append(Rejected(record=record, error=error))
         return items, rejected
 
-    def _look_up_when_visible(self, items: Sequence[Item]) -> Facts:
-        """Steps 3 and 4, in new snapshots until one shows every transaction of the batch."""
+    def _look_up_when_visible(self, items: Sequence[Item]) -> tuple[Facts, frozenset[int]]:
+        """Steps 3 and 4, in new snapshots until one shows every transaction of the batch.
+
+        Also answers those transaction ids that this database never gave out: nothing is waited for on their behalf.
+        """
         began_s = time.monotonic()
         pause_s = _FIRST_PAUSE_S
+        unreal: frozenset[int] = frozenset()
         while True:
             facts = self._ask(wanted(items))
             snapshot = facts.snapshot
-            hidden = [xid for xid in transactions(items) if not snapshot.sees(snapshot.widen(xid))]
+            hidden = {xid: wide for xid in transactions(items) - unreal if not snapshot.sees(wide := snapshot.widen(xid))}
             if not hidden:
                 self._invisible_since_s, self._alerted = None, False
-                return facts
+                return facts, unreal
             if time.monotonic() - began_s > _SOON_S or self._pause(pause_s):
-                raise self._invisible(hidden)
+                # Asked late, since each question costs a round trip and a true commit is visible by now.
+                future = self._never_begun(hidden.values())
+                if not future:
+                    raise self._invisible(list(hidden))
+                unreal |= {xid for xid, wide in hidden.items() if wide in future}
             pause_s *= 2
 
     def _invisible(self, hidden: Sequence[int]) -> DependencyDown:
@@ -201,3 +216,10 @@ class Relay:
 
     def _work(self, work: Work) -> Outgoing:
         return Outgoing(topic=named(WORK, self._prefix, work.item.queue), key=work_key(work.item), value=work.data)
+
+
+def _not_of_this_database(item: Item) -> Permanent:
+    return Permanent(
+        f"transaction {item.row.txid} has not begun in OMERO's database, so this row was not captured from it",
+        fix="see who writes this topic beside Kafka Connect, or whether the database was put back in time without a new epoch",
+    )

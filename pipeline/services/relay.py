@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from pipeline.omero.database import OmeroDatabase
-from pipeline.omero.lookups import look_up, owned_tables
+from pipeline.omero.lookups import look_up, never_begun, owned_tables
 from pipeline.omero.wallclock import zone
 from pipeline.process.signals import StopSignal
 from pipeline.relay import batch, loop, start
@@ -40,6 +40,7 @@ def run(settings: Settings, environment: Mapping[str, str], stop: StopSignal, ru
             return
         relay = batch.Relay(
             look_up=partial(look_up, omero, expected=lineage.epoch, tables=tables),
+            never_begun=partial(never_begun, omero),
             memory=LastKnownTable(ground.state),
             publisher=ground.publisher,
             lineage=lineage,

@@ -68,9 +68,11 @@ class World:
         self.events_of_omero: dict[int, EventFacts] = {}
         self.snapshots = ["900:900:"]
         self.paused_s: list[float] = []
+        self.never_begun: set[int] = set()
         self.publisher = MemoryPublisher(self.kafka)
         self.relay = Relay(
             look_up=self._look_up,
+            never_begun=lambda xids: {xid for xid in xids if xid in self.never_begun},
             memory=self.table,
             publisher=self.publisher,
             lineage=LINEAGE,
@@ -200,6 +202,18 @@ def test_a_stop_ends_the_wait_for_a_commit_and_publishes_nothing() -> None:
     with pytest.raises(DependencyDown, match="transaction 800 was logged as committed but is not visible yet"):
         world.relay.process([row()])
     assert world.events() == []
+
+
+def test_a_row_of_a_transaction_that_never_began_is_rejected_and_the_others_are_published() -> None:
+    world = World()
+    world.snapshots = ["800:801:"]
+    world.never_begun = {4_000_000}
+    world.relay._pause = lambda wait_s: wait_s > 0.1
+    strange = row(1, __txid=4_000_000)
+    (rejected,) = world.relay.process([row(0), strange, row(2)])
+    assert rejected.record == strange
+    assert str(rejected.error).startswith("transaction 4000000 has not begun in OMERO's database")
+    assert [event.id for event in world.events()] == ["eventlog:100", "eventlog:102"]
 
 
 def test_what_holds_no_row_is_rejected_and_the_others_are_published() -> None:
