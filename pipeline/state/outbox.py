@@ -168,3 +168,13 @@ def lead(connection: Connection) -> bool:
     """Become the only poller, for as long as the connection lives; False while another is. Once True, call no more."""
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
     return bool(row and row[0])
+
+
+def poller_runs(connection: Connection) -> bool:
+    """Whether some poller leads now; asked without trying to become one."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s"
+        " AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+        (_LOCK,),
+    ).fetchone()
+    return bool(row and row[0])
