@@ -36,7 +36,7 @@ def decode(record: Record, lineage: Lineage) -> Item:
         Undecodable: it holds no row.
     """
     if record.value is None:
-        raise Undecodable("no value", fix="only inserts are published; look for whoever else writes the topic")
+        raise Undecodable("no value (a tombstone)", fix="only inserts are published; look for whoever else writes the topic")
     row = EVENTLOG_ROW.json.decode(record.value)
     again = replayed(record) if record.headers else None
     if again is None:

@@ -12,13 +12,12 @@ import msgspec
 from fastavro.read import SchemaResolutionError
 
 from pipeline.errors import Undecodable
-from pipeline.wire.json_codec import joined, parse
+from pipeline.wire.json_codec import AVRO_MARKER, joined, parse
 from pipeline.wire.schemas import Schema, SchemaSet, shipped_schemas
 from pipeline.wire.text import unfit_texts
 from pipeline.wire.validation import problems
 
-MARKER = b"\xc3\x01"  # no UTF-8 begins so: JSON and Avro cannot be mistaken for each other
-HEADER_BYTES = len(MARKER) + 8
+HEADER_BYTES = len(AVRO_MARKER) + 8
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -79,7 +78,7 @@ class AvroCodec(Generic[M]):
 
 def is_avro(data: bytes) -> bool:
     """Whether the bytes begin as single-object encoding does."""
-    return data.startswith(MARKER)
+    return data.startswith(AVRO_MARKER)
 
 
 def writer_of(data: bytes, schemas: SchemaSet) -> Schema:
@@ -96,7 +95,7 @@ def writer_of(data: bytes, schemas: SchemaSet) -> Schema:
         raise Undecodable(
             f"truncated Avro: {len(data)} bytes, and the marker and fingerprint alone take {HEADER_BYTES}", fix=_FIX
         )
-    fingerprint = data[len(MARKER) : HEADER_BYTES]
+    fingerprint = data[len(AVRO_MARKER) : HEADER_BYTES]
     if fingerprint not in schemas.by_fingerprint:
         raise Undecodable(
             f"Avro by an unknown schema: fingerprint {fingerprint.hex()}",
@@ -108,7 +107,7 @@ def writer_of(data: bytes, schemas: SchemaSet) -> Schema:
 def encode_value(schema: Schema, value: Mapping[str, Any]) -> bytes:
     """Single-object encoding of a decoded JSON value; absent fields take their defaults."""
     out = io.BytesIO()
-    out.write(MARKER + schema.fingerprint)
+    out.write(AVRO_MARKER + schema.fingerprint)
     texts = {name: msgspec.json.encode(value[name]).decode() for name in _json_fields(schema) if name in value}
     fastavro.schemaless_writer(out, schema.parsed, {**value, **texts})
     return out.getvalue()

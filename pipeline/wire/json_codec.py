@@ -14,6 +14,7 @@ from pipeline.wire.text import unfit_texts
 from pipeline.wire.validation import problems
 
 PROBLEMS_SHOWN = 5
+AVRO_MARKER = b"\xc3\x01"  # no JSON begins so: it would not be UTF-8
 LONGEST_NUMBER = 40  # digits; twice what 64 bits need
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -91,6 +92,8 @@ def parse(data: bytes) -> Any:
         Undecodable: it is no JSON; says where it ends being so.
     """
     fix = "look at it with `omero-mq topic cat`, and at who wrote it"
+    if data.startswith(AVRO_MARKER):
+        raise Undecodable("not JSON but Avro (its first bytes are C3 01)", fix=fix)
     try:
         return json.loads(data.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_bounded)
     except UnicodeDecodeError as error:
@@ -98,8 +101,8 @@ def parse(data: bytes) -> Any:
     except RecursionError as error:
         raise Undecodable("not decodable JSON: nested too deeply", fix=fix) from error
     except ValueError as error:
-        empty = "there are 0 bytes" if not data else str(error)
-        raise Undecodable(f"not JSON: {empty}", fix=fix) from error
+        said = "there are 0 bytes" if not data else str(error).replace("Extra data:", "something follows after its end:")
+        raise Undecodable(f"not JSON: {said}", fix=fix) from error
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

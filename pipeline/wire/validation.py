@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.wire.text import step, unfit_for_json, unfit_text
 
+MOST_NAMES = 8  # fields that a message repeats
 SHOWN = 60  # characters of a wrong value that a message repeats
 
 _INTEGERS = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
@@ -44,12 +45,16 @@ def _record(schema: Mapping[str, Any], value: object, at: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{at}: expected an object, got {_shown(value)}"
         return
+    missing = [field for field in schema["fields"] if field["name"] not in value and "default" not in field]
+    if len(missing) == 1:
+        yield f"{at}.{missing[0]['name']}: is missing ({missing[0]['doc']})"
+    elif missing:
+        there = ", ".join(f"{name[:SHOWN]!a}" for name in list(value)[:MOST_NAMES]) or "nothing"
+        yield f"{at}: missing are {', '.join(field['name'] for field in missing)}; there is {there}"
     for field in schema["fields"]:
         name = field["name"]
         if name in value:
             yield from problems(field["type"], value[name], f"{at}.{name}")
-        elif "default" not in field:
-            yield f"{at}.{name}: is missing ({field['doc']})"
 
 
 def _union(schema: Sequence[Any], value: object, at: str) -> Iterator[str]:

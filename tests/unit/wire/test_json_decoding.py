@@ -109,6 +109,13 @@ def test_what_is_wrong_with_a_row_is_said(changed, why):
     assert refused(row(**changed)).startswith(f"no eventlog-row: {why}")
 
 
+def test_several_missing_fields_are_told_in_few_words_with_what_is_there():
+    assert refused(b'{"schema":null,"payload":{}}') == (
+        "no eventlog-row: $: missing are id, action, permissions, entityid, entitytype, event, __op, __commit_us;"
+        " there is 'schema', 'payload'"
+    )
+
+
 def test_every_wrong_field_is_named_at_once():
     assert refused(row(id=-1, event=-2)) == (
         "no eventlog-row: $.id: expected a whole number of 0 to 9223372036854775807, got -1; "
@@ -126,9 +133,10 @@ def test_the_reader_is_told_what_to_do():
     ("data", "why"),
     [
         (b"", "not JSON: there are 0 bytes"),
+        (b"\xc3\x01\x02", "not JSON but Avro (its first bytes are C3 01)"),
         (b'{"id":', "not JSON: Expecting value: line 1 column 7 (char 6)"),
-        (row() + b"x", f"not JSON: Extra data: line 1 column {len(row()) + 1} (char {len(row())})"),
-        (row() + row(), f"not JSON: Extra data: line 1 column {len(row()) + 1} (char {len(row())})"),
+        (row() + b"x", f"not JSON: something follows after its end: line 1 column {len(row()) + 1} (char {len(row())})"),
+        (row() + row(), f"not JSON: something follows after its end: line 1 column {len(row()) + 1} (char {len(row())})"),
         (b"\xff", "not UTF-8: invalid start byte at byte 0"),
         (row()[:-1] + b', "x": "\xff"}', f"not UTF-8: invalid start byte at byte {len(row()) + 7}"),
         (b"\xef\xbb\xbf" + row(), "not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)"),
