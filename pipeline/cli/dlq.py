@@ -26,6 +26,7 @@ from pipeline.wire import topics
 from pipeline.wire.reading import decode_any
 
 app = typer_app(help="What failed for good: letters, by cause and one by one.")
+MOST_HEADERS = 20
 _PLACE = re.compile(r"(?P<consumer>[a-z0-9-]+)/(?P<partition>\d+)@(?P<offset>\d+)")
 
 
@@ -131,7 +132,7 @@ def _list_letters(found: Iterator[Letter], call: Call, settings: Settings, limit
         what = letters.about(each, settings.kafka.prefix)
         call.output.item("letter", letters.letter_facts(each, settings.kafka.prefix))
         failed = clock(each.failed_at_ms, now_ms=_now_ms())
-        named = (what.event or "-", what.object or "-", what.action or "-")
+        named = (records.bounded(each, at_most=40) or "-" for each in (what.event, what.object, what.action))
         rows.append((letters.short(each), *named, failed, each.attempts, each.replay_count, each.message))
     if rows:
         call.output.table(("RECORD", "EVENT", "OBJECT", "ACTION", "FAILED AT", "TRIES", "REPLAYED", "ERROR"), rows)
@@ -166,8 +167,11 @@ def _described(letter: Letter, settings: Settings, *, alike: list[Cause], stack:
     yield f"Failed     {iso(letter.failed_at_ms) or '-'}    {tries}    replayed {letter.replay_count}    expires {expires}"
     yield f"By         {letter.consumer} {letter.version} on {letter.worker or '-'}"
     if what.object:
-        yield f"Object     {what.object}    {what.action}    eventlog id {what.event or '-'}"
+        named = f"{records.bounded(what.object)}    {records.bounded(what.action)}"
+        yield f"Object     {named}    eventlog id {records.bounded(what.event) or '-'}"
     yield f"Error      {letter.exception}: {letter.message}    ({letter.letter_class})"
+    if advice := letters.ADVICE.get(letter.letter_class):
+        yield f"To do      {advice}"
     if letter.part:
         yield f"Part       {letter.part}"
     yield from _where(letter, whole=stack)
@@ -178,8 +182,10 @@ def _described(letter: Letter, settings: Settings, *, alike: list[Cause], stack:
     yield from _payload(letter, prefix, raw=raw)
     if letter.dataref is not None:
         yield f"Rest       not copied, too large: {json.dumps(dict(letter.dataref))}"
-    for number, (header, value) in enumerate(letter.headers):
-        yield f"{'Headers' if number == 0 else '':<10} {header}={records.shown_text(value)}"
+    for number, (header, value) in enumerate(letter.headers[:MOST_HEADERS]):
+        yield f"{'Headers' if number == 0 else '':<10} {records.bounded(header)}={records.bounded(records.shown_text(value))}"
+    if len(letter.headers) > MOST_HEADERS:
+        yield f"{'':<10} ... {len(letter.headers) - MOST_HEADERS} more (--json has all)"
 
 
 def _where(letter: Letter, *, whole: bool) -> Iterator[str]:

@@ -112,7 +112,8 @@ def line(event: PublicEvent, *, latency_ms: int | None) -> str:
     group = _moved(event.previousgroup, event.group)
     took = "-" if latency_ms is None else str(latency_ms)
     actor = event.actor or "-"
-    return f"{committed:<12}  {event.subject:<24}  {event.data.action:<10}  {actor:>6}  {owner:>6}  {group:>6}  {took:>6}"
+    subject, action = records.bounded(event.subject, at_most=60), records.bounded(event.data.action, at_most=40)
+    return f"{committed:<12}  {subject:<24}  {action:<10}  {actor:>6}  {owner:>6}  {group:>6}  {took:>6}"
 
 
 def latency_ms(event: PublicEvent, *, seen_ms: int) -> int | None:

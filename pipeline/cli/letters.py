@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,15 @@ from pipeline.wire import topics
 from pipeline.wire.consumers import CONSUMERS
 from pipeline.wire.objects import simple_class
 from pipeline.wire.reading import decode_any
+
+ADVICE: Mapping[str, str] = {
+    "undecodable": "its bytes are kept here; see who else writes the topic, or which connector setting changed",
+    "oversize": "its result is larger than the topic takes: raise max.message.bytes of that topic, or make the input smaller",
+    "poison": "the record or our code is wrong, and the error says which; one that you cannot place: report it with --stack",
+    "transient-exhausted": "every attempt failed, for a reason that may have passed: see whether it holds",
+    "timeout": "every attempt ran out of time: see what is slow",
+}
+"""What to do about a letter, by its class."""
 
 CAUSE_LETTERS = 6  # characters of a fingerprint that name a cause; more are needed only when two begin alike
 

@@ -60,6 +60,11 @@ def shown_text(data: bytes | None) -> str:
     return text(data) or "-"
 
 
+def bounded(shown: str, *, at_most: int = 120) -> str:
+    """The beginning of a text that somebody else chose the length of, and how long it is."""
+    return shown if len(shown) <= at_most else f"{shown[:at_most]}... ({len(shown)} characters)"
+
+
 def preview(data: bytes, *, at_most: int = 120) -> str:
     """The beginning of foreign bytes, quoted, and how many there are."""
     quoted = repr(data[:at_most])[1:]
