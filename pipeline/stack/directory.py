@@ -171,7 +171,8 @@ def explained(error: OSError, where: Path) -> Misconfigured:
         errno.EACCES: "name a data directory that you may write to (stack.data_directory)",
         errno.EPERM: "name a data directory that you own (stack.data_directory)",
     }
-    return Misconfigured(f"{where}: {error.strerror or error}", fix=fixes.get(error.errno or 0, "see the message"))
+    other = "name another data directory (stack.data_directory)"
+    return Misconfigured(f"{where}: {error.strerror or error}", fix=fixes.get(error.errno or 0, other))
 
 
 def _refuse_foreign(path: Path) -> None:
