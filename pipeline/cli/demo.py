@@ -233,7 +233,10 @@ def _end(call: Call, sums: Sums, where: Addresses, settings: Settings, *, stays:
             "commands": [command for _, command in commands],
         },
     )
-    verdict = f"{len(sums.problems)} things were WRONG" if sums.problems else "ids, actors, owners and groups all right"
+    wrong = len(sums.problems)
+    verdict = (
+        f"{wrong} {'things were' if wrong > 1 else 'thing was'} WRONG" if wrong else "ids, actors, owners and groups all right"
+    )
     call.output.line(f"\n{sums.changes} changes, {sums.events} events: {verdict}")
     if p50 is not None and p95 is not None:
         call.output.line(f"commit to event: p50 {p50:.0f} ms, p95 {p95:.0f} ms (of {len(sums.latencies_ms)} changes)")

@@ -88,6 +88,17 @@ class _Arrivals:
     events: dict[str, PublicEvent] = field(default_factory=dict)
     seen_ns: dict[str, int] = field(default_factory=dict)
 
+    def add(self, event: PublicEvent, seen_ns: int) -> None:
+        """Take one; a second one of the same id is a repetition."""
+        self.events.setdefault(event.id, event)
+        self.seen_ns.setdefault(event.id, seen_ns)
+
+    def claim(self, others: _Arrivals, names: Iterable[str]) -> None:
+        """Take over those of these ids."""
+        for name in names:
+            if name in others.events:
+                self.add(others.events.pop(name), others.seen_ns.pop(name))
+
 
 class Show:
     """Users at work in one database, and a consumer beside them. For one thread.
@@ -159,32 +170,34 @@ class Show:
     def _watched(
         self, deeds: Iterator[Done], look: KafkaLook, truth: Truth, *, settling: bool, within_s: float
     ) -> Iterator[Change | Foreign]:
+        unclaimed = _Arrivals()
         while True:
             truth.remember()
             done = next(deeds, None)
             if done is None:
-                return
+                break
             wanted = truth.published(done)
             if not wanted:
                 continue
-            here = _Arrivals()
-            yield from self._wait(look, wanted, here, within_s)
-            missing = len(wanted) - len(here.events)
-            if missing and self._stop():
-                return
+            here = self._wait(look, wanted, unclaimed, within_s)
+            if len(here.events) < len(wanted) and self._stop():
+                break
             yield _change(done, wanted, here, truth, settling=settling, within_s=within_s)
             if self._stop():
-                return
+                break
+        for name, event in unclaimed.events.items():
+            yield Foreign(event=event, seen_ns=unclaimed.seen_ns[name])
 
-    def _wait(self, look: KafkaLook, wanted: Sequence[str], here: _Arrivals, within_s: float) -> Iterator[Foreign]:
-        names = set(wanted)
+    def _wait(self, look: KafkaLook, wanted: Sequence[str], unclaimed: _Arrivals, within_s: float) -> _Arrivals:
+        """The events of one change; others, some of which may be those of a change that is yet to be told, stay unclaimed."""
+        here = _Arrivals()
         deadline = time.monotonic() + within_s
-        while len(here.events) < len(names) and time.monotonic() < deadline and not self._stop():
+        here.claim(unclaimed, wanted)
+        while len(here.events) < len(wanted) and time.monotonic() < deadline and not self._stop():
             for event, seen_ns in _read(look, POLL_S):
-                if event.id not in names:
-                    yield Foreign(event=event, seen_ns=seen_ns)
-                elif event.id not in here.events:
-                    here.events[event.id], here.seen_ns[event.id] = event, seen_ns
+                unclaimed.add(event, seen_ns)
+            here.claim(unclaimed, wanted)
+        return here
 
     def _idle(self, look: KafkaLook, *, until: float) -> Iterator[Foreign]:
         while (left := until - time.monotonic()) > 0 and not self._stop():
