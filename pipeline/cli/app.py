@@ -48,6 +48,8 @@ COMMANDS: dict[str, Command] = {
     "config": Command(at="pipeline.cli.config:app", heading=SET_UP, does="show settings and their sources; check them"),
     "completion": Command(at="pipeline.cli.completion:completion", heading=SET_UP, does="print the completion script of a shell"),
 }
+    "install": Command(at="pipeline.cli.install:install", heading=SET_UP, does="our services as systemd units of this machine"),
+    "bundle": Command(at="pipeline.cli.bundle:bundle", heading=SET_UP, does="one archive that installs without a network"),
 
 
 def typer_app(**options: Any) -> typer.Typer:
