@@ -22,6 +22,7 @@ Service = Callable[[Settings, Mapping[str, str], StopSignal], None]
 SERVICES = {
     "relay": "pipeline.services.relay:run",
     "outbox": "pipeline.services.outbox:run",
+    "facility": "pipeline.demo.serve:run",
     "echo": "pipeline.services.echo:run",
 }
 

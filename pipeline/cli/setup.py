@@ -9,7 +9,7 @@ import typer
 from pipeline.cli import call as calls
 from pipeline.cli.call import Call
 from pipeline.cli.connections import as_superuser
-from pipeline.cli.connector import delete_all
+from pipeline.cli.connector import apply_all, delete_all
 from pipeline.cli.exits import Exit
 from pipeline.errors import DependencyDown, Misconfigured
 from pipeline.kafka.admin import KafkaAdmin
@@ -30,6 +30,7 @@ def init(
     version: Annotated[
         int | None, typer.Option("--postgres-version", help="Its major version, if it cannot be asked yet.")
     ] = None,
+    connectors: Annotated[bool, typer.Option("--connectors", help="The connectors on Kafka Connect, too.")] = False,
 ) -> int:
     """Make or upgrade what is ours: the state database's schema, topics, first offsets of the groups. May be repeated.
 
@@ -50,11 +51,14 @@ def init(
     with KafkaAdmin(settings.kafka) as admin:
         made = make_topics(admin, settings.kafka.prefix)
         groups = sorted(make_groups(admin, settings.kafka))
-    call.output.item("init", {"migrations": steps, "topics": made, "groups": groups})
+    applied = apply_all(settings) if connectors else []
+    call.output.item("init", {"migrations": steps, "topics": made, "groups": groups, "connectors": applied})
     call.output.line(f"state database: {f'migrated to {steps[-1]}' if steps else 'up to date'}")
     call.output.line(f"topics: {', '.join(made) or 'all there'}")
     call.output.line(f"groups: {', '.join(groups) or 'all there'}")
-    call.output.following("omero-mq connector apply", "omero-mq topic check")
+    if connectors:
+        call.output.line(f"connectors: {', '.join(applied) or 'as they should be'}")
+    call.output.following("omero-mq connector status" if connectors else "omero-mq connector apply", "omero-mq topic check")
     return Exit.OK
 
 

@@ -145,6 +145,15 @@ class StackSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoSettings:
+    """The facility that `omero-mq run facility` plays in an OMERO-shaped database of its own; never for a real OMERO."""
+
+    superuser: str = option("postgres", "superuser of that database's server, which makes it and the roles")
+    superuser_password: str = option("", "its password", secret=True)
+    rate_per_s: float = option(1.0, "things that people begin [1/s]", lowest=0.1, highest=1000)
+
+
     """Logs of the services, on standard error."""
 
     format: str = option("auto", "human, json, or auto: human on a terminal", choices=("human", "json", "auto"))
@@ -163,3 +172,4 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     stack: StackSettings = field(default_factory=StackSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    demo: DemoSettings = field(default_factory=DemoSettings)
