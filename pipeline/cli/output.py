@@ -61,6 +61,15 @@ class Output:
         if not self.json:
             self._write(f"{self.paint(mark, colour)}  {clean(text)}\n")
 
+    def marked_text(self, mark: str, colour: str, text: str) -> str:
+        """The same as a text, for who prints many lines at once; no mark, no colour."""
+        painted = self.paint(mark, colour) if colour else mark
+        return "  ".join(part for part in (painted, clean(text)) if part)
+
+    def line_marked(self, mark: str, colour: str, text: str) -> None:
+        """A line below a heading."""
+        self._write("" if self.json else f"  {self.marked_text(mark, colour, text)}\n")
+
     def raw(self, text: str) -> None:
         """Text as it is, e.g. a script that will be run."""
         self._write(text if text.endswith("\n") else text + "\n")

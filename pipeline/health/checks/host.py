@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pipeline.health.ask import Away
 from pipeline.health.doctor import Check, Verdict, fail, ok, reached, warn
-from pipeline.health.examined import Examined, Host
+from pipeline.health.examined import Examined
 from pipeline.health.words import size
 from pipeline.kafka.cluster import CODECS
 
 PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 LEAST_BYTES = 1_073_741_824  # below it `up` does not start
+_UNSEEN = Verdict(state="halted", said="needs host.packages")  # nothing was seen of this machine, as that one says
 LOW_BYTES = 10 * LEAST_BYTES
 
 
@@ -27,7 +28,9 @@ def packages(seen: Examined) -> Verdict:
 
 def codecs(seen: Examined) -> Verdict:
     """Whether every compression that a producer may use can be read; a reader that lacks one just stands still."""
-    found = _host(seen)
+    if isinstance(seen.host, Away):
+        return _UNSEEN
+    found = seen.host
     native = [codec for codec in CODECS if codec not in found.native_codecs]
     if native:
         fix = "pip install --force-reinstall confluent-kafka   (its wheel has all of them)"
@@ -42,7 +45,9 @@ def codecs(seen: Examined) -> Verdict:
 
 def disk(seen: Examined) -> Verdict:
     """Room for the local stack's data; elsewhere brokers and databases watch their own disks."""
-    found = _host(seen)
+    if isinstance(seen.host, Away):
+        return _UNSEEN
+    found = seen.host
     if not found.directory:
         return ok("no data directory on this machine; brokers and databases have disks of their own to watch")
     said = f"{size(found.free_bytes)} of {size(found.disk_bytes)} free for {found.directory}"
@@ -52,13 +57,8 @@ def disk(seen: Examined) -> Verdict:
     return warn(f"only {said}", fix) if found.free_bytes < LOW_BYTES else ok(said)
 
 
-def _host(seen: Examined) -> Host:
-    assert isinstance(seen.host, Host)  # noqa: S101 - `needs` halts a check before it comes here
-    return seen.host
-
-
 CHECKS = (
     Check(name="host.packages", run=packages, before=True),
-    Check(name="host.codecs", run=codecs, needs=("host.packages",), before=True),
-    Check(name="host.disk", run=disk, needs=(), before=True),
+    Check(name="host.codecs", run=codecs, before=True),
+    Check(name="host.disk", run=disk, before=True),
 )
