@@ -200,6 +200,16 @@ def database(postgres: RunningPostgres) -> Iterator[Callable[..., str]]:
         one.__exit__(None, None, None)
 
 
+@pytest.fixture(scope="session")
+def jvm() -> Path:
+    """Kafka and Debezium, for a stack of one's own; PostgreSQL is there, too."""
+    try:
+        find_programs(os.environ)
+        return jvm_directory()
+    except Misconfigured as error:
+        missing(error)
+
+
 @pytest.fixture
 def unique() -> str:
     """A word that no other test has: for topics' prefixes, slots, connectors, groups."""
