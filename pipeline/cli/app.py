@@ -29,6 +29,9 @@ class Command:
 WATCH, SET_UP, RUN = "See what happens", "Set up and take down", "Run"
 
 COMMANDS: dict[str, Command] = {
+    "status": Command(at="pipeline.cli.status:show", heading=WATCH, does="how everything is, and what to do next"),
+    "doctor": Command(at="pipeline.cli.doctor:doctor", heading=WATCH, does="what must be right, and how to make it right"),
+    "check": Command(at="pipeline.cli.check:app", heading=WATCH, does="one line for Nagios and for health checks"),
     "events": Command(at="pipeline.cli.events:app", heading=WATCH, does="follow public events, one line each"),
     "dlq": Command(at="pipeline.cli.dlq:app", heading=WATCH, does="what failed for good, by cause and one by one"),
     "queues": Command(at="pipeline.cli.queues:queues", heading=WATCH, does="what each consumer promises, and what proves it"),
@@ -45,11 +48,11 @@ COMMANDS: dict[str, Command] = {
     "uninstall": Command(
         at="pipeline.cli.setup:uninstall", heading=SET_UP, does="remove all that is ours from OMERO's PostgreSQL"
     ),
+    "install": Command(at="pipeline.cli.install:install", heading=SET_UP, does="our services as systemd units of this machine"),
+    "bundle": Command(at="pipeline.cli.bundle:bundle", heading=SET_UP, does="one archive that installs without a network"),
     "config": Command(at="pipeline.cli.config:app", heading=SET_UP, does="show settings and their sources; check them"),
     "completion": Command(at="pipeline.cli.completion:completion", heading=SET_UP, does="print the completion script of a shell"),
 }
-    "install": Command(at="pipeline.cli.install:install", heading=SET_UP, does="our services as systemd units of this machine"),
-    "bundle": Command(at="pipeline.cli.bundle:bundle", heading=SET_UP, does="one archive that installs without a network"),
 
 
 def typer_app(**options: Any) -> typer.Typer:

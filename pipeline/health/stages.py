@@ -231,7 +231,7 @@ def local(seen: Seen) -> list[Stage]:
     said = f"{len(seen.processes) - len(bad)} of {len(seen.processes)} run"
     problems = [
         Problem(
-            problem=f"{one.name} is {one.state}" + (f": {one.error}" if one.error else ""),
+            problem=f"{one.name} is {one.state}" + (f": {one.error.partition('; its last lines')[0]}" if one.error else ""),
             fix=f"look into logs/{one.name}.log in the data directory",
         )
         for one in bad
