@@ -46,7 +46,7 @@ CONSUMER_LIKES: Mapping[str, Any] = {
     "heartbeat.interval.ms": 2000,
     # Waiting in place for a database is not death; the supervisor's watchdog decides what is.
     "max.poll.interval.ms": 86_400_000,
-    "fetch.wait.max.ms": 100,  # an answer comes as soon as one record is there; this is only how long an empty fetch waits
+    "fetch.wait.max.ms": 500,  # an answer comes as soon as one record is there; this is only how long an empty fetch waits
     "fetch.min.bytes": 1,
     "fetch.error.backoff.ms": 100,
     "fetch.message.max.bytes": 1_048_576,

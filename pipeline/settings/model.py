@@ -105,7 +105,9 @@ class CdcSettings:
     reindexing_publication: str = option(
         "omero_reindexing_pub", "publication of _reindexing_required, inserts only", pattern=POSTGRES_NAME
     )
-    poll_interval_ms: int = option(20, "Debezium's poll.interval.ms; commit to topic takes about twice that [ms]", lowest=1)
+    poll_interval_ms: int = option(
+        50, "Debezium's poll.interval.ms; commit to topic takes about half of it, at the most all of it [ms]", lowest=1
+    )
     heartbeat_ms: int = option(10_000, "Debezium's heartbeat.interval.ms; keeps an idle slot from pinning WAL [ms]", lowest=1)
 
 
@@ -144,8 +146,6 @@ class StackSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LogSettings:
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DemoSettings:
     """The facility that `omero-mq run facility` plays in an OMERO-shaped database of its own; never for a real OMERO."""
 
@@ -154,6 +154,8 @@ class DemoSettings:
     rate_per_s: float = option(1.0, "things that people begin [1/s]", lowest=0.1, highest=1000)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogSettings:
     """Logs of the services, on standard error."""
 
     format: str = option("auto", "human, json, or auto: human on a terminal", choices=("human", "json", "auto"))
@@ -171,5 +173,5 @@ class Settings:
     relay: RelaySettings = field(default_factory=RelaySettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     stack: StackSettings = field(default_factory=StackSettings)
-    log: LogSettings = field(default_factory=LogSettings)
     demo: DemoSettings = field(default_factory=DemoSettings)
+    log: LogSettings = field(default_factory=LogSettings)

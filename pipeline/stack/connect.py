@@ -70,6 +70,9 @@ class Connect:
             probe=lambda: connect_answers(self.url),
             grace_s=15.0,
             ready_within_s=90.0,
+            # Debezium looks every `poll.interval.ms`, and for the last, broken millisecond of each wait it does not sleep but
+            # asks the clock in a loop: half of what an idle Connect costs. A timer that is later than that leaves nothing over.
+            timer_slack_us=2000,
         )
 
     def _make(self) -> None:
@@ -105,6 +108,8 @@ class Connect:
             "status.storage.partitions": "2",
             # After a kill, so many seconds of rows at the most are read twice.
             "offset.flush.interval.ms": "1000",
+            # For its own three topics: an answer comes as soon as a record is there; this is how often it asks while there is none.
+            "fetch.max.wait.ms": "5000",
             # A worker that was killed comes back itself; do not wait five minutes for its ghost.
             "scheduled.rebalance.max.delay.ms": "0",
             "session.timeout.ms": "4000",

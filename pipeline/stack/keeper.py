@@ -17,7 +17,7 @@ from typing import Literal
 import structlog
 
 from pipeline.errors import OmeroMqError
-from pipeline.stack import logs
+from pipeline.stack import logs, timerslack
 from pipeline.stack.backoff import Backoff
 from pipeline.stack.identity import Identity, identity
 from pipeline.stack.process import Process
@@ -238,6 +238,7 @@ class Keeper:
         prefix = (setpriv, "--pdeathsig", process.stop_signal.name.removeprefix("SIG"), "--") if setpriv else ()
         identity_of_user = {"user": process.user, "group": process.user, "extra_groups": []} if process.user else {}
         output = logs.open_for_child(self.log_path)
+        timerslack.allow(process.timer_slack_us)  # inherited by the child
         try:
             # The lock is held until the pid is known: a READY=1 that comes first waits for it in `condition`.
             with self._lock:

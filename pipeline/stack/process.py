@@ -28,6 +28,7 @@ class Process:
         watchdog_s: killed when it has not said ``WATCHDOG=1`` for so long; 0: it does not speak [s].
         stop_signal: asks it to end cleanly.
         grace_s: time between that and SIGKILL [s].
+        timer_slack_us: how much later than asked its timed waits may end, so that an idle process costs less [us].
     """
 
     name: str
@@ -42,6 +43,7 @@ class Process:
     watchdog_s: float = 0.0
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 10.0
+    timer_slack_us: int = 50
 
 
 class Step(Protocol):

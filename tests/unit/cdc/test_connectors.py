@@ -95,6 +95,11 @@ def test_options_that_would_lose_rows_are_fixed(kind, option, value, otherwise):
     assert connectors.render(kind, SETTINGS)[option] == value, otherwise
 
 
+def test_a_row_of_eventlog_is_handed_on_at_once_and_waits_for_no_others():
+    rendered = connectors.render("eventlog", Settings())
+    assert (rendered["max.batch.size"], rendered["poll.interval.ms"]) == ("1", "50")
+
+
 def test_an_unknown_placeholder_is_an_error_that_names_it(tmp_path, monkeypatch):
     (tmp_path / "omero-eventlog.json").write_text('{"slot.name": "@{cdc.slott}"}')
     monkeypatch.setattr(shipped, "directory", lambda _: tmp_path)
