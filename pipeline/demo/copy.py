@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from pipeline.cdc.connect import KafkaConnect
 from pipeline.cdc.connectors import KINDS, connector
@@ -53,6 +54,7 @@ class Copy:
             "omero.database": f"omero_{word}",
             "omero.owner": OWNER,
             "state.database": f"omero_mq_{word}",
+            "cdc.user": f"omero_cdc_{word}",  # its own: a role's connections are counted, and the demo's connectors run as well
             "cdc.eventlog_slot": f"{word}_eventlog",
             "cdc.reindexing_slot": f"{word}_reindexing",
         }
@@ -131,7 +133,7 @@ def content(conninfo: str) -> Content:
 
 
 def remove(copy: Copy, settings: Settings, where: Addresses) -> None:
-    """Take away its connectors, slots, databases, topics and file; idempotent, and blocks until the slots are free.
+    """Take away its connectors, slots, databases, role, topics and file; idempotent, and blocks until the slots are free.
 
     Args:
         copy: which.
@@ -149,9 +151,11 @@ def remove(copy: Copy, settings: Settings, where: Addresses) -> None:
     names = copy.names()
     for database in (names["omero.database"], names["omero.database"] + MAKING, names["state.database"]):
         remove_database(where.superuser_dsn(), database)
-    with KafkaAdmin(settings.kafka) as admin_:
+    with psycopg.connect(where.superuser_dsn(), autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(names["cdc.user"])))
+    with KafkaAdmin(settings.kafka) as kafka:
         topics = [topic.name for topic in installed_topics(settings.kafka.prefix)]
-        admin_.delete([name for name, there in admin_.exist(topics).items() if there])
+        kafka.delete([name for name, there in kafka.exist(topics).items() if there])
     copy.file.unlink(missing_ok=True)
 
 

@@ -114,6 +114,7 @@ def test_an_archive_is_restored_and_its_newest_image_arrives_and_the_next_dump_r
         pasted = site.paste(command)
         assert pasted.returncode == 0, (command, pasted.stdout, pasted.stderr)
         assert pasted.stdout.strip(), command
+    assert "too many connections" not in (site.data / "logs" / "postgres.log").read_text()
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, (out, err)
