@@ -6,7 +6,8 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -44,8 +45,10 @@ def configure(settings: LogSettings, service: str, *, stream: TextIO | None = No
             f"log.level {settings.level!r} or log.format {settings.format!r} does not exist",
             fix=f"set log.level to one of {', '.join(_LEVELS)} and log.format to one of {', '.join(_FORMATS)}",
         )
-    out = stream or sys.stderr
-    human = settings.format == "human" or (settings.format == "auto" and out.isatty())
+    target = stream or sys.stderr
+    coloured = target.isatty()
+    human = settings.format == "human" or (settings.format == "auto" and coloured)
+    out = cast("TextIO", _Unfailing(target))
     level = _LEVELS[settings.level]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -56,9 +59,7 @@ def configure(settings: LogSettings, service: str, *, stream: TextIO | None = No
         structlog.processors.format_exc_info,
         redact,
     ]
-    last: Processor = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty()) if human else structlog.processors.JSONRenderer(default=str)
-    )
+    last: Processor = structlog.dev.ConsoleRenderer(colors=coloured) if human else structlog.processors.JSONRenderer(default=str)
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -113,6 +114,22 @@ def _add_logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> 
     if isinstance(record, logging.LogRecord):
         event.setdefault("logger", record.name)
     return event
+
+
+class _Unfailing:
+    """A stream that drops what cannot be written: a full disk, or a reader that went away, must not end the service that logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _Named:

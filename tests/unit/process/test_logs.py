@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -167,3 +168,18 @@ def test_any_facts_become_one_line_of_json(facts):
     line = _logged(lambda log: log.info("event.constant", **facts))
     assert line.count("\n") == 1
     assert json.loads(line)["event"] == "event.constant"
+
+
+class Full(io.StringIO):
+    def write(self, text: str = "") -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    flush = write
+
+
+def test_a_line_that_cannot_be_written_is_dropped_and_the_service_goes_on():
+    def say(log):
+        log.error("dependency.away", what="kafka")
+        logging.getLogger("library").warning("two")
+
+    assert _logged(say, stream=Full()) == ""
