@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+import msgspec
+
 from pipeline.stack.directory import DataDirectory, Holder
-from pipeline.stack.identity import end
+from pipeline.stack.identity import Identity, end, is_alive
 from pipeline.stack.leftovers import Recorded, clean_up, recorded
 
 _GRACE_S = 90.0  # longer than all graces of one ordered stop
@@ -23,7 +25,14 @@ class Running:
 def running(directory: DataDirectory) -> Running | None:
     """What runs in a data directory; None when no supervisor does."""
     holder = directory.holder()
-    return Running(holder=holder, processes=tuple(recorded(directory))) if holder else None
+    return Running(holder=holder, processes=tuple(map(_as_it_is, recorded(directory)))) if holder else None
+
+
+def _as_it_is(one: Recorded) -> Recorded:
+    """What was written down, held against the process table: on a full disk the supervisor cannot write down what it sees."""
+    if one.state != "ready" or is_alive(Identity(pid=one.pid, start=one.start, boot=one.boot)):
+        return one
+    return msgspec.structs.replace(one, state="gone", error="it ended, and nobody could write that down: is the disk full?")
 
 
 def stop_running(directory: DataDirectory, *, grace_s: float = _GRACE_S) -> bool:
