@@ -76,7 +76,9 @@ def exit_codes_page() -> str:
         [
             WRITTEN,
             "# Exit statuses\n",
-            "The same for every command. A pipe that its reader closes (`| head`) is no error and ends with 0.\n",
+            "The same for every command but `check`, which answers as monitoring wants it:",
+            "0 ok, 1 warning, 2 critical, 3 unknown.",
+            "A pipe that its reader closes (`| head`) is no error and ends with 0.\n",
             "| status | name | meaning |",
             "|---|---|---|",
             *rows,

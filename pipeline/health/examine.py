@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import metadata
@@ -15,8 +14,9 @@ from pipeline.cdc.slots import publications, slots
 from pipeline.health import examine_database as omero
 from pipeline.health.ask import ask_all
 from pipeline.health.examined import CaptureExamined, ConnectExamined, Examined, Host, KafkaExamined, StateExamined
+from pipeline.health.listening import reach, where_listened
 from pipeline.kafka.admin import KafkaAdmin
-from pipeline.kafka.cluster import CODECS, Broker, Cluster, codecs_of_librdkafka
+from pipeline.kafka.cluster import CODECS, Cluster, codecs_of_librdkafka
 from pipeline.kafka.installation import installed_topics
 from pipeline.omero.database import Connection, OmeroDatabase
 from pipeline.omero.epoch import Epoch
@@ -31,7 +31,6 @@ from pipeline.state.pool import StateDatabase
 WITHIN_S = 15.0
 DEBEZIUM = "io.debezium.connector.postgresql.PostgresConnector"
 PACKAGES = ("faust-streaming", "aiokafka", "cramjam", "confluent-kafka")
-_REACH_S = 1.5
 Answer = TypeVar("Answer")
 
 
@@ -51,7 +50,7 @@ def examine(settings: Settings, *, within_s: float = WITHIN_S) -> Examined:
             ("omero-database", "capture"): database(lambda connection: _capture(connection, ours)),
             ("omero-database", "identity"): lambda: _identity(settings),
             ("kafka-connect", "connect"): lambda: _connect(settings, ours),
-            ("kafka", "kafka"): lambda: _kafka(settings, timeout_s=within_s / 3),
+            ("kafka", "kafka"): where_listened(settings.kafka.bootstrap, lambda: _kafka(settings, timeout_s=within_s / 3)),
             ("state-database", "state"): lambda: _state(settings),
             ("this machine", "host"): lambda: host(settings),
         },
@@ -72,20 +71,6 @@ def host(settings: Settings) -> Host:
         free_bytes=usage.free if usage else 0,
         disk_bytes=usage.total if usage else 0,
     )
-
-
-def reach(brokers: Sequence[Broker]) -> tuple[tuple[Broker, str], ...]:
-    """Brokers that cannot be reached where they say that they are, and why; blocks for seconds at the most."""
-    found = []
-    for broker in brokers:
-        try:
-            with socket.create_connection((broker.host, broker.port), timeout=_REACH_S):
-                pass
-        except socket.gaierror:
-            found.append((broker, "that name is not known here"))
-        except OSError as error:
-            found.append((broker, (error.strerror or str(error)).lower()))
-    return tuple(found)
 
 
 def _in_omero(settings: Settings, look: Callable[[Connection], Answer]) -> Answer:

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -26,6 +27,7 @@ from pipeline.health.facts import (
     Seen,
     StateSeen,
 )
+from pipeline.health.listening import where_listened
 from pipeline.kafka.admin import KafkaAdmin
 from pipeline.kafka.cluster import Cluster
 from pipeline.kafka.installation import installed_topics
@@ -46,6 +48,7 @@ from pipeline.wire.consumers import CONSUMERS, RELAY, group_name
 WITHIN_S = 1.8  # with the start of a Python process, an answer in less than three seconds
 RECENT_MS = 5 * 60_000
 FRESH_LETTERS_MS = topics.DAY_MS
+TAIL = 20  # records of each partition: what somebody else wrote there and nobody can read is passed over
 LETTERS_READ = 1000  # newest ones, of each consumer
 _LAST_ID = f"select id from eventlog where {ROW_FILTER} order by id desc limit 1"
 
@@ -55,15 +58,16 @@ def observe(settings: Settings, *, processes: Sequence[LocalProcess] = (), withi
     now_ms = time.time_ns() // 1_000_000
     ours = tuple(connector(kind, settings) for kind in KINDS)
     own_s = max(0.5, within_s - 0.2)
+    listened = partial(where_listened, settings.kafka.bootstrap)
     seen = ask_all(
         {
             ("omero-database", "omero"): lambda: see_omero(settings, ours, timeout_s=own_s),
             ("kafka-connect", "connect"): lambda: see_connect(settings, ours),
-            ("kafka", "kafka"): lambda: see_kafka(settings, now_ms=now_ms, timeout_s=own_s),
-            ("kafka", "relay"): lambda: see_relay(settings, now_ms=now_ms, timeout_s=own_s),
-            ("kafka", "captured_id"): lambda: see_captured(settings),
+            ("kafka", "kafka"): listened(lambda: see_kafka(settings, now_ms=now_ms, timeout_s=own_s)),
+            ("kafka", "relay"): listened(lambda: see_relay(settings, now_ms=now_ms, timeout_s=own_s)),
+            ("kafka", "captured_id"): listened(lambda: see_captured(settings)),
             ("state-database", "state"): lambda: see_state(settings),
-            ("kafka", "letters"): lambda: see_letters(settings, now_ms=now_ms, timeout_s=own_s),
+            ("kafka", "letters"): listened(lambda: see_letters(settings, now_ms=now_ms, timeout_s=own_s)),
         },
         within_s=within_s,
     )
@@ -151,7 +155,7 @@ def see_captured(settings: Settings) -> int | None:
         DependencyDown, Misconfigured: Kafka is away, or the topic does not exist.
     """
     with KafkaLook(settings.kafka, topics.named(topics.EVENTLOG, settings.kafka.prefix)) as look:
-        ids = [_row_id(record.value) for record in look.until_end(look.latest(1))]
+        ids = [_row_id(record.value) for record in look.until_end(look.latest(TAIL))]
     return max((one for one in ids if one is not None), default=None)
 
 

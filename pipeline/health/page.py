@@ -57,7 +57,7 @@ def _wrapped(text: str, label: str, width: int) -> list[Line]:
 
 
 def _causes(status: Status) -> Iterator[Line]:
-    if not status.causes:
+    if len(status.causes) < 2:  # noqa: PLR2004 - a single one stands below its stage
         return
     yield Line()
     yield Line(text="Why messages failed:")

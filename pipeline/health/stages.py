@@ -375,8 +375,7 @@ def _letters(there: LettersSeen, consumer: str) -> Stage:
     if not recent:
         return Stage(name=name, state="ok", said=said, facts=facts)
     mine = [cause for cause in there.causes if cause.consumer == consumer]
-    why = f", most of them: {mine[0].message}" if mine else ""
-    problem = f"{counted(recent, 'message')} failed for good in the last 24 h{why}"
+    problem = f"{counted(mine[0].count, 'time')}: {mine[0].message}" if mine else "they could not be read"
     return _bad(name, "warn", said, [Problem(problem=problem, fix=f"omero-mq dlq list --consumer {consumer}")], facts)
 
 

@@ -8,14 +8,13 @@ from pipeline.errors import Misconfigured
 from pipeline.health.ask import Away
 from pipeline.health.doctor import Check, Verdict, fail, ok, reached, warn
 from pipeline.health.examined import REINDEXING_COUNTED, Examined, Log, Rights, Role, Server
-from pipeline.health.words import duration, number, size
+from pipeline.health.words import duration, number
 from pipeline.omero.wallclock import to_utc, zone
 
 OLDEST, NEWEST, ROW_FILTERS_FROM = 14, 18, 15
 SKEW_WARN_S, SKEW_FAIL_S = 2.0, 30.0
 FUTURE = timedelta(minutes=2)
 _GRANTS = "have a DBA run what `omero-mq init --print-sql` prints"
-_MB = 1024 * 1024
 _LEAST_CAP_MB = 1024
 
 
@@ -67,7 +66,7 @@ def wal_cap(seen: Examined) -> Verdict:
         return fail("max_slot_wal_keep_size is unlimited: if Kafka Connect is away for days, OMERO's disk fills up", fix)
     if megabytes < _LEAST_CAP_MB:
         return warn(f"max_slot_wal_keep_size is only {megabytes} MB: a short absence of Kafka Connect loses the slot", fix)
-    return ok(f"PostgreSQL keeps {size(megabytes * _MB)} of its log for a reader that is away, and no more")
+    return ok(f"PostgreSQL keeps at most {megabytes / 1024:.3g} GB of its log for a reader that is away")
 
 
 def slots_free(seen: Examined) -> Verdict:

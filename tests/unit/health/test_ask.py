@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.errors import DependencyDown, Misconfigured
 from pipeline.health.ask import Away, ask_all
+from pipeline.health.listening import where_listened
 from pipeline.health.words import counted, duration, moment, size
 
 
@@ -46,6 +48,16 @@ def test_a_part_that_hangs_is_not_waited_for():
     assert took_s < 2.0
     assert found["quick"] == "here"
     assert (found["slow"].name, found["slow"].why) == ("kafka", "no answer within 0.2 s")
+
+
+def test_where_nobody_listens_the_question_is_not_even_asked():
+    asked = []
+    refused = ask_all({("kafka", "a"): where_listened("127.0.0.1:9, SASL_SSL://[::1]:9", lambda: asked.append(1))}, within_s=5.0)
+    assert (asked, refused["a"].name) == ([], "kafka")
+    assert refused["a"].why.startswith("no broker answers as it should (127.0.0.1:9: connection refused; ")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bootstrap = f"127.0.0.1:9,127.0.0.1:{server.getsockname()[1]}"
+        assert ask_all({("kafka", "a"): where_listened(bootstrap, lambda: 1)}, within_s=5.0) == {"a": 1}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from pipeline.state.migrate import SchemaStatus
 from .conftest import NOW, OURS, publication_of, running, slot_of
 
 EVENTLOG, REINDEXING = OURS
+REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "doctor.md"
 
 
 def verdict(examined, name: str) -> Verdict:
@@ -293,3 +296,8 @@ def test_a_slot_that_never_was_asks_for_the_grants_and_not_for_a_repair(examined
     assert verdict(part(examined, "capture", slots={}), "capture.slots").fix == "omero-mq repair"
     only_second = part(examined, "capture", slots={EVENTLOG.slot: slot_of(EVENTLOG)})
     assert verdict(only_second, "capture.slots").fix == "omero-mq repair reindexing"
+
+
+def test_the_reference_lists_every_check_and_which_are_made_beforehand():
+    rows = re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| (pre)? ?\|", REFERENCE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(rows) == sorted((check.name, "pre" if check.before else "") for check in CHECKS)

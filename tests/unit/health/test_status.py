@@ -154,13 +154,19 @@ def test_another_database_than_the_accepted_one_stops_and_says_so(seen):
 
 
 def test_new_letters_degrade_and_old_ones_do_not(seen):
-    cause = LetterCause(
-        consumer="relay", fingerprint="9f3c1a", count=11, message="Undecodable: no id", first_ms=NOW_MS - 7_320_000
-    )
-    fresh = status(replace(seen, letters=LettersSeen(held={"relay": 11}, recent={"relay": 3}, causes=(cause,))))
+    first_ms = NOW_MS - 7_320_000
+    cause = LetterCause(consumer="relay", fingerprint="9f3c1a", count=10, message="Undecodable: no id", first_ms=first_ms)
+    other = replace(cause, fingerprint="77", count=1, message="Permanent: too odd", first_ms=-1)
+    fresh = status(replace(seen, letters=LettersSeen(held={"relay": 11}, recent={"relay": 3}, causes=(cause, other))))
     assert (fresh.verdict, stage(fresh, "letters of relay").state) == ("degraded", "warn")
     assert fresh.next[0] == "omero-mq dlq list --consumer relay"
-    assert "Why messages failed:\n      11  relay: Undecodable: no id, first 2 h 02 min ago" in text(fresh)
+    assert stage(fresh, "letters of relay").problems[0].problem == "10 times: Undecodable: no id"
+    assert text(fresh).endswith(
+        "\n\nWhy messages failed:\n"
+        "      10  relay: Undecodable: no id, first 2 h 02 min ago\n"
+        "       1  relay: Permanent: too odd\n\n"
+        "It works, but not as it should."
+    )
     old = status(replace(seen, letters=LettersSeen(held={"relay": 11}, recent={"relay": 0}, causes=(cause,))))
     assert (old.verdict, stage(old, "letters of relay").said) == (
         "ok",
