@@ -122,6 +122,7 @@ class Place:
     jvm: Path
     ports: dict[tuple[str, int], int]
     services: dict[str, dict] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()  # what our services run inside of
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     def log(self, name: str) -> Path:
@@ -131,13 +132,14 @@ class Place:
         return self.directory / "volumes" / name
 
     def secrets(self, name: str) -> Path:
-        """A directory with those secrets alone that the service was granted."""
+        """A directory with those secrets alone that the service was granted; made once, since a process may be reading it."""
         own = self.directory / "secrets-of" / name
-        own.mkdir(parents=True, exist_ok=True)
+        if own.exists():
+            return own
+        own.mkdir(parents=True)
         for each in self.services[name].get("secrets", []):
             source, target = (each["source"], each["target"]) if isinstance(each, dict) else (each, each)
             shutil.copy(self.directory / "secrets" / Path(read()["secrets"][source]["file"]).name, own / target)
-            (own / target).chmod(0o644)
         own.chmod(0o755)
         return own
 
@@ -168,7 +170,7 @@ class Place:
         starts = {"apache/kafka": self._kafka, "quay.io/debezium/connect": self._connect, "postgres": self._postgres}
         image = service["image"].partition(":")[0]
         if image == "omero-mq":
-            argv, user = [sys.executable, "-m", "pipeline", *service["command"]], None
+            argv, user = [*self.inside, sys.executable, "-m", "pipeline", *service["command"]], None
             environment |= {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT)}
         else:
             argv, user = starts[image](name, environment)

@@ -1,4 +1,7 @@
-"""Every service of docker-compose.yml's profile `demo`, as a plain process: its command, environment, order and health check."""
+"""Every service of docker-compose.yml's profile `demo`, as a plain process: its command, environment, order and health check.
+
+Our services run with no more of the kernel than our systemd units leave them.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,31 @@ def place():
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture
+def sandbox(tmp_path) -> tuple[str, ...]:
+    """The system calls that our systemd units leave to a service; containers leave more."""
+    if shutil.which("systemd-analyze") is None:
+        text = "there is no systemd-analyze (apt-get install systemd)"
+        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "pipeline", "install", "--systemd", "--directory", str(tmp_path)]
+    subprocess.run(argv, env=environment, cwd=tmp_path, check=True, capture_output=True)
+    return (sys.executable, str(Path(__file__).with_name("sandbox.py")), str(tmp_path / "omero-mq@.service"))
+
+
+def test_the_sandbox_refuses_what_the_units_refuse(sandbox):
+    tries = [
+        "os.chown('/', -1, -1)",
+        "os.sched_setaffinity(0, {0})",
+        "socket.socket(socket.AF_NETLINK)",
+        "socket.socket(socket.AF_INET)",
+    ]
+    code = "import os, socket\nfor each in %r:\n"
+    code += "    try: eval(each)\n    except OSError as error: print(error.errno)\n    else: print(0)"
+    done = subprocess.run([*sandbox, sys.executable, "-c", code % tries], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n1\n1\n0\n", "")
+
+
 def first_event(bootstrap: str, directory: Path) -> dict:
     """As somebody on this machine sees it, outside of all containers."""
     environment = {
@@ -59,7 +87,8 @@ def broker_settings(bootstrap: str) -> dict[str, str]:
 
 
 @pytest.mark.timeout(240)
-def test_every_service_of_the_demo_becomes_healthy_in_order_and_events_flow(place):
+def test_every_service_of_the_demo_becomes_healthy_in_order_and_events_flow(place, sandbox):
+    place.inside = sandbox
     outside = f"127.0.0.1:{place.ports['kafka', 9092]}"
     place.ports["localhost", place.ports["kafka", 9092]] = place.ports["kafka", 9092]
     compose = read({"KAFKA_PORT": outside.partition(":")[2], "OMERO_MQ_DEMO_RATE_PER_S": "5"})
