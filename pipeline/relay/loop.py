@@ -68,13 +68,13 @@ class Loop:
     Args:
         ground: what it stands on.
         batch_rows: records read at once, at the most.
-        check: raises what went wrong beside the loop; called between batches.
+        checks: each raises what went wrong beside the loop; called between batches.
     """
 
-    def __init__(self, ground: Ground, *, batch_rows: int, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, ground: Ground, *, batch_rows: int, checks: Sequence[Callable[[], None]] = ()) -> None:
         self._ground = ground
         self._batch_rows = batch_rows
-        self._check = check
+        self._checks = checks
         self._rows = 0
         self._letters = 0
         self._said_s = 0.0
@@ -110,7 +110,8 @@ class Loop:
         ground.voice.ready("relaying")
         while not ground.pause(0):
             ground.voice.watchdog()
-            self._check()
+            for check in self._checks:
+                check()
             if time.monotonic() - self._asked_s > GATE_EVERY_S or gate.half_open:
                 self._asked_s = time.monotonic()
                 gate = ground.gatekeeper.look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 # Between two portions the relay gets the processor and the databases; live rows come before old ones.
 _BREATH_S = 0.02
 _RETRY_S = 5.0
+LOOK_EVERY_S = 5.0
 _PURGE_EVERY_S = 3600.0
 _PURGE_ROWS = 10_000
 
@@ -49,6 +51,37 @@ def accepted_lineage(omero: OmeroDatabase, epochs: Epochs, *, actor: str) -> Lin
     accepted = lineage(history)
     require_same(accepted.epoch, now)
     return accepted
+
+
+class Watch:
+    """Looks now and then whether OMERO's database is still the accepted one.
+
+    Each batch sees that by itself; but a restore takes the replication slot with it, so that no batch may come any more.
+
+    Args:
+        look: raises EpochChanged where it is not.
+        now_s: a steady clock [s].
+    """
+
+    def __init__(self, look: Callable[[], object], *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._look = look
+        self._now_s = now_s
+        self._looked_s = now_s()
+
+    def check(self) -> None:
+        """Look, if the last look was a while ago.
+
+        Raises:
+            EpochChanged: it is another database.
+            Misconfigured: it lacks what it had.
+        """
+        if self._now_s() - self._looked_s < LOOK_EVERY_S:
+            return
+        self._looked_s = self._now_s()
+        try:
+            self._look()
+        except DependencyDown as error:
+            log.debug("epoch.not_seen", error=str(error))  # who needs the database waits for it, and says so
 
 
 class Filling:

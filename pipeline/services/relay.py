@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from pipeline.omero.database import OmeroDatabase
-from pipeline.omero.lookups import look_up, never_begun, owned_tables
+from pipeline.omero.lookups import Wanted, look_up, never_begun, owned_tables
 from pipeline.omero.wallclock import zone
 from pipeline.process.signals import StopSignal
 from pipeline.relay import batch, loop, start
@@ -30,7 +30,8 @@ def run(settings: Settings, environment: Mapping[str, str], stop: StopSignal, ru
         ground = closing.enter_context(Ground(RELAY, settings, environment, stop))
         omero = closing.enter_context(OmeroDatabase(settings.omero, service="relay"))
         filling = start.Filling(OmeroDatabase(settings.omero, service="relay fill"), ground.state)
-        turns = loop.Loop(ground, check=filling.check, batch_rows=settings.relay.batch_rows)
+        checks = [filling.check]
+        turns = loop.Loop(ground, checks=checks, batch_rows=settings.relay.batch_rows)
         if not turns.wait_for_gate():
             return
         lineage = ground.patiently(partial(start.accepted_lineage, omero, Epochs(ground.state), actor=ground.worker))
@@ -50,6 +51,7 @@ def run(settings: Settings, environment: Mapping[str, str], stop: StopSignal, ru
             pause=ground.pause,
             visibility_alert_s=settings.relay.visibility_alert_s,
         )
+        checks.append(start.Watch(partial(look_up, omero, Wanted(), expected=lineage.epoch, tables=tables)).check)
         closing.enter_context(reader)
         closing.enter_context(filling)
         turns.run(reader, relay.process)

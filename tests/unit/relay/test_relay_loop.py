@@ -178,4 +178,4 @@ def test_what_went_wrong_beside_the_loop_ends_it() -> None:
         raise EpochChanged("beside")
 
     with pytest.raises(EpochChanged, match="beside"):
-        Loop(ground, batch_rows=2, check=check).run(ground.reader(), lambda _: [])
+        Loop(ground, batch_rows=2, checks=[check]).run(ground.reader(), lambda _: [])
