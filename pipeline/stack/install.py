@@ -19,7 +19,7 @@ from pipeline.omero import grants
 from pipeline.settings import Settings
 from pipeline.settings.places import data_directory
 from pipeline.stack.addresses import Addresses
-from pipeline.stack.parts import Options
+from pipeline.stack.parts import PARTS, Options
 from pipeline.stack.service import service
 from pipeline.stack.stack import Preparation, Stack
 from pipeline.state.migrate import migrate
@@ -27,6 +27,7 @@ from pipeline.state.pool import connect
 
 SERVICES = ("relay", "outbox")
 CONNECT_WITHIN_S = 60.0
+DATABASE = "omero-database"
 
 MakeDatabase = Callable[[str, str], object]
 """Makes OMERO's database, given a superuser's connection string and a name that is free."""
@@ -63,9 +64,20 @@ def installation(wish: Wish) -> Stack:
         service(name, environment=wish.environment, data_directory=directory, config=wish.config, overrides=wish.overrides)
         for name in wish.services
     ]
-    prepare = Preparation(name="installation", run=lambda where: prepare_all(where, wish.read(), wish.make_database))
+    # OMERO's database needs PostgreSQL alone, so that it is made while Kafka starts; a dump that is none stops the start early.
+    database = Preparation(
+        name=DATABASE, run=lambda where: ensure_database(where, wish.read(), wish.make_database), after=("postgres",)
+    )
+    rest = Preparation(
+        name="installation", run=lambda where: prepare_all(where, wish.read(), wish.make_database), after=(*PARTS, DATABASE)
+    )
     return Stack(
-        settings, services=services, prepare=[prepare], environment=wish.environment, options=wish.options, command=wish.command
+        settings,
+        services=services,
+        prepare=[database, rest],
+        environment=wish.environment,
+        options=wish.options,
+        command=wish.command,
     )
 
 
@@ -76,13 +88,8 @@ def prepare_all(where: Addresses, settings: Settings, make_database: MakeDatabas
         Misconfigured: the settings point at another PostgreSQL than this stack's, or something refuses.
         DependencyDown: a part went away meanwhile.
     """
-    _require_own(where, settings)
-    name = settings.omero.database
-    with psycopg.connect(where.superuser_dsn()) as connection:
-        there = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
-    if there is None:
-        make_database(where.superuser_dsn(), name)
-    with psycopg.connect(where.superuser_dsn(name), autocommit=True) as connection:
+    ensure_database(where, settings, make_database)
+    with psycopg.connect(where.superuser_dsn(settings.omero.database), autocommit=True) as connection:
         passwords = {"cdc_password": settings.cdc.password, "mq_password": settings.omero.password}
         grants.apply(connection, settings, {**passwords, "state_password": settings.state.password})
     with connect(settings.state, service="init", autocommit=True) as connection:
@@ -93,6 +100,20 @@ def prepare_all(where: Addresses, settings: Settings, make_database: MakeDatabas
     with closing(KafkaConnect(settings.cdc.connect_url)) as client:
         for kind in KINDS:
             _connect(client, connector(kind, settings).name, render(kind, settings))
+
+
+def ensure_database(where: Addresses, settings: Settings, make_database: MakeDatabase) -> None:
+    """OMERO's database, made if there is none. Idempotent.
+
+    Raises:
+        Misconfigured: the settings point at another PostgreSQL than this stack's, or it cannot be made.
+    """
+    _require_own(where, settings)
+    name = settings.omero.database
+    with psycopg.connect(where.superuser_dsn()) as connection:
+        there = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+    if there is None:
+        make_database(where.superuser_dsn(), name)
 
 
 def _require_own(where: Addresses, settings: Settings) -> None:

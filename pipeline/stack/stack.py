@@ -223,7 +223,8 @@ class Stack:
         )
         parts = self._plan.processes()
         names = tuple(part.name for part in parts)
-        preparations = [replace(one, after=tuple(need for need in one.after if need in names)) for one in self._preparations]
+        known = {*names, *(one.name for one in self._preparations)}
+        preparations = [replace(one, after=tuple(need for need in one.after if need in known)) for one in self._preparations]
         before = (*names, *(one.name for one in preparations))
         services = [replace(one, after=(*before, *one.after)) for one in self._services]
         self._steps = [*parts, *preparations, *services]
