@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -67,13 +66,13 @@ def _look(settings: Settings) -> Status:
     return status(observe(settings, processes=local_processes(settings)))
 
 
-def _print(call: Call, now: Status, *, before: Sequence[str] = ()) -> None:
+def _print(call: Call, now: Status, *, before: str = "") -> None:
     """The page as it is, all at once, so that a redrawn one does not flicker."""
     output = call.output
     output.item("status", facts(now))
     lines = page(now, version=__version__, width=shutil.get_terminal_size((120, 24)).columns)
     if not output.json:
-        output.raw("\n".join([*before, *(output.marked_text(line.mark, line.colour, line.text) for line in lines)]))
+        output.raw(before + "\n".join(output.marked_text(line.mark, line.colour, line.text) for line in lines))
 
 
 def _watch(call: Call, settings: Settings, every_s: float) -> int:
@@ -84,6 +83,6 @@ def _watch(call: Call, settings: Settings, every_s: float) -> int:
     while True:
         began = time.monotonic()
         now = _look(settings)
-        _print(call, now, before=[_CLEAR.rstrip("\n")] if on_terminal and moves_cursor else [])
+        _print(call, now, before=_CLEAR if on_terminal and moves_cursor else "")
         call.output.flush()
         time.sleep(max(0.1, every_s - (time.monotonic() - began)))

@@ -144,3 +144,14 @@ class Seen:
     state: StateSeen | Away
     letters: LettersSeen | Away
     processes: tuple[LocalProcess, ...] = ()
+
+
+def plain(accepted: AcceptedEpoch) -> Epoch:
+    """The identity in an accepted epoch."""
+    return Epoch(
+        system=accepted.system,
+        timeline=accepted.timeline,
+        database_oid=accepted.database_oid,
+        eventlog_oid=accepted.eventlog_oid,
+        omero_uuid=accepted.omero_uuid,
+    )

@@ -9,10 +9,9 @@ from typing import Any, Literal
 from pipeline.cdc.condition import Finding, condition
 from pipeline.cdc.connectors import Connector
 from pipeline.health.ask import Away
-from pipeline.health.facts import ConsumerSeen, KafkaSeen, LettersSeen, Seen
+from pipeline.health.facts import ConsumerSeen, KafkaSeen, LettersSeen, Seen, plain
 from pipeline.health.words import counted, duration, iso, number, size
-from pipeline.omero.epoch import Epoch, differences
-from pipeline.state.epochs import AcceptedEpoch
+from pipeline.omero.epoch import differences
 from pipeline.wire import topics
 from pipeline.wire.consumers import RELAY
 
@@ -72,7 +71,7 @@ def omero(seen: Seen) -> Stage:
 
 def capture(seen: Seen, this: Connector) -> Stage:
     """One connector with its slot, its publication and its sign of life."""
-    name = "capture" if this.kind == "eventlog" else f"capture of {this.table}"
+    name = "capture" if this.kind == "eventlog" else f"capture ({this.kind})"
     if isinstance(seen.connect, Away):
         return _away(name, seen.connect, also=_wal(seen, this))
     connector = seen.connect.states[this.name]
@@ -112,7 +111,8 @@ def relay(seen: Seen) -> Stage:
         return _away(name, there)
     facts = _lag_facts(there) | {"gate": "unknown" if isinstance(seen.state, Away) else "closed" if gate else "open"}
     said = _behind(there)
-    problems = _relay_failures(there, gate)
+    here = any(one.name == RELAY.name for one in seen.processes)
+    problems = _relay_failures(there, gate, here=here)
     if problems:
         return _bad(name, "fail", said, problems, facts)
     age_s = facts["age_s"]
@@ -243,17 +243,6 @@ def local(seen: Seen) -> list[Stage]:
     return [Stage(name="processes here", state="ok", said=f"all {len(seen.processes)} run{more}", facts=facts)]
 
 
-def plain(accepted: AcceptedEpoch) -> Epoch:
-    """The identity in an accepted epoch."""
-    return Epoch(
-        system=accepted.system,
-        timeline=accepted.timeline,
-        database_oid=accepted.database_oid,
-        eventlog_oid=accepted.eventlog_oid,
-        omero_uuid=accepted.omero_uuid,
-    )
-
-
 def _away(name: str, away: Away, *, also: str = "") -> Stage:
     """A stage whose own part is away; the part itself is a failure, what only needs it is halted."""
     part = {
@@ -325,7 +314,7 @@ def _gate(seen: Seen) -> str:
     return by + (f"; opens by itself in {duration(opens_s)}" if opens_s is not None else "")
 
 
-def _relay_failures(there: ConsumerSeen, gate: str) -> list[Problem]:
+def _relay_failures(there: ConsumerSeen, gate: str, *, here: bool) -> list[Problem]:
     lost = sum(lag.lost for lag in there.lags)
     problems = []
     if lost:
@@ -333,6 +322,9 @@ def _relay_failures(there: ConsumerSeen, gate: str) -> list[Problem]:
         problems.append(Problem(problem=text, fix="omero-mq repair"))
     if gate:
         problems.append(Problem(problem=f"stopped by {gate}", fix="see why: `omero-mq dlq list --consumer relay`"))
+    elif not there.members and here:
+        fix = "wait half a minute: `omero-mq up` ends a frozen process and starts it again; else see logs/relay.log"
+        problems.append(Problem(problem="the relay's process is here, but reads nothing", fix=fix))
     elif not there.members:
         problems.append(Problem(problem="no relay runs", fix="omero-mq run relay"))
     return problems
@@ -371,7 +363,8 @@ def _letters(there: LettersSeen, consumer: str) -> Stage:
     facts = {"held": held, "last_24_h": recent}
     if not held:
         return Stage(name=name, state="ok", said="none", facts=facts)
-    said = f"{counted(held, 'message')} failed for good, {number(recent) if recent else 'none'} of them in the last 24 h"
+    new = "all" if recent >= held else f"{number(recent)} of them" if recent else "none of them"
+    said = f"{counted(held, 'message')} failed for good, {new} in the last 24 h"
     if not recent:
         return Stage(name=name, state="ok", said=said, facts=facts)
     mine = [cause for cause in there.causes if cause.consumer == consumer]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.health.ask import Away
 from pipeline.health.doctor import Check, Verdict, fail, ok, reached, warn
 from pipeline.health.examined import Examined, StateExamined
-from pipeline.health.stages import plain
+from pipeline.health.facts import plain
 from pipeline.omero.epoch import differences
 from pipeline.state.migrate import OLDEST_SERVER
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from healthy_facts import NOW_MS, OURS, running
+from healthy_facts import lag as lag_of
 
 from pipeline.errors import Misconfigured
 from pipeline.health.ask import Away
 from pipeline.health.check import READY, Answer, Code, capture, lag, letters, ready
 from pipeline.health.facts import LetterCause, LettersSeen
-
-from .conftest import NOW_MS, OURS, running
-from .conftest import lag as lag_of
 
 GONE = Away(name="kafka", why="timed out", fix="start it")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import jsonschema
 import pytest
+from healthy_facts import NOW_MS, OURS, lag, running, slot_of
 
 from pipeline import shipped
 from pipeline.cdc.connect import TaskState
@@ -19,8 +20,6 @@ from pipeline.health.status import Status, facts, status
 from pipeline.kafka.cluster import Activity
 from pipeline.state.migrate import SchemaStatus
 from pipeline.state.outbox import OutboxStatus
-
-from .conftest import NOW_MS, OURS, lag, running, slot_of
 
 EVENTLOG, REINDEXING = OURS
 GONE = {
@@ -53,15 +52,15 @@ def test_a_healthy_installation_is_quiet(seen):
         "omero-mq 1.2.0   2026-11-24 06:00:00 UTC\n"
         "OMERO database omero at db.example.org:5432   Kafka kafka.example.org:9092   topics omero.*\n"
         "\n"
-        "ok    OMERO database                   last change is row 8,412,907 of eventlog\n"
-        "ok    capture                          row 8,412,907 captured, PostgreSQL keeps 12 kB of its log for it\n"
-        "ok    capture of _reindexing_required  runs, PostgreSQL keeps 12 kB of its log for it\n"
-        "ok    relay                            caught up\n"
-        "ok    events                           142 a minute in the last 5 min, the last one 0.4 s ago\n"
-        "ok    outbox                           nothing waits\n"
-        "ok    letters of relay                 none\n"
-        "ok    Kafka                            3 brokers, 8 topics, all in sync\n"
-        "ok    state database                   schema 1, OMERO database accepted (epoch 1)\n"
+        "ok    OMERO database        last change is row 8,412,907 of eventlog\n"
+        "ok    capture               row 8,412,907 captured, PostgreSQL keeps 12 kB of its log for it\n"
+        "ok    capture (reindexing)  runs, PostgreSQL keeps 12 kB of its log for it\n"
+        "ok    relay                 caught up\n"
+        "ok    events                142 a minute in the last 5 min, the last one 0.4 s ago\n"
+        "ok    outbox                nothing waits\n"
+        "ok    letters of relay      none\n"
+        "ok    Kafka                 3 brokers, 8 topics, all in sync\n"
+        "ok    state database        schema 1, OMERO database accepted (epoch 1)\n"
         "\n"
         "Everything works."
     )
@@ -127,6 +126,15 @@ def test_the_relay_is_judged_by_the_age_of_what_waits_and_not_by_its_number(seen
 def test_rows_that_were_deleted_unread_are_named_and_repaired(seen):
     found = stage(status(part(seen, "relay", lags=(lag(lost=3),))), "relay")
     assert found.problems == (Problem(problem="3 rows deleted from the topic before the relay read them", fix="omero-mq repair"),)
+
+
+def test_a_relay_that_is_here_and_reads_nothing_is_not_started_a_second_time(seen):
+    frozen = replace(part(seen, "relay", members=0), processes=(LocalProcess(name="relay", state="ready"),))
+    (problem,) = stage(status(frozen), "relay").problems
+    assert problem.problem == "the relay's process is here, but reads nothing"
+    assert problem.fix.startswith("wait half a minute")
+    (elsewhere,) = stage(status(part(seen, "relay", members=0)), "relay").problems
+    assert elsewhere == Problem(problem="no relay runs", fix="omero-mq run relay")
 
 
 def test_a_closed_gate_says_by_whom_why_and_until_when(seen):
@@ -210,7 +218,7 @@ def test_a_state_database_without_tables_asks_for_init(seen):
             ["relay", "events", "letters"],
         ),
         ({"state": GONE["state"]}, ["state database"], ["outbox"]),
-        ({"connect": GONE["connect"]}, ["capture"], ["capture of _reindexing_required"]),
+        ({"connect": GONE["connect"]}, ["capture"], ["capture (reindexing)"]),
         ({"omero": GONE["omero"]}, ["OMERO database"], []),
     ],
     ids=["kafka", "state", "connect", "omero"],
@@ -226,7 +234,7 @@ def test_everything_away_is_still_a_page_of_words(seen):
     shown = text(found, width=80)
     assert found.verdict == "failed"
     assert shown.count("FAIL") == 4
-    assert "--    relay                            not looked at: Kafka is away" in shown
+    assert "--    relay                 not looked at: Kafka is away" in shown
     assert shown.isascii()
     assert "\x1b" not in shown
 

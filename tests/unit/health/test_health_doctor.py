@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from healthy_facts import NOW, OURS, publication_of, running, slot_of
 
 from pipeline.cdc.connect import Change, ConnectorState, TaskState
 from pipeline.health.ask import Away
@@ -20,8 +21,6 @@ from pipeline.kafka.cluster import Broker
 from pipeline.omero.schema import Finding
 from pipeline.settings import OmeroSettings, Settings
 from pipeline.state.migrate import SchemaStatus
-
-from .conftest import NOW, OURS, publication_of, running, slot_of
 
 EVENTLOG, REINDEXING = OURS
 REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "doctor.md"
