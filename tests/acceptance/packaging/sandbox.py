@@ -1,6 +1,7 @@
 """`sandbox.py UNIT COMMAND...`: runs a command with no more system calls and address families than a unit leaves it.
 
-What systemd does with SystemCallFilter= and RestrictAddressFamilies= of the file UNIT, by the kernel's own filter and without a systemd as process 1.
+What systemd does with SystemCallFilter= and RestrictAddressFamilies= of the file UNIT, by the kernel's own filter.
+No systemd need run as process 1.
 """
 
 from __future__ import annotations
