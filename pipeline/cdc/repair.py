@@ -7,8 +7,8 @@ comes through the slot. Killed at any point, the next run starts over, and repea
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -17,6 +17,7 @@ import structlog
 from pipeline.cdc.connect import ConnectorState, KafkaConnect
 from pipeline.cdc.connectors import Connector
 from pipeline.cdc.ids import IdSet
+from pipeline.cdc.lost import forget_lost
 from pipeline.cdc.reread import Range, Scan, TopicIds, missing, publish, range_of
 from pipeline.cdc.slots import publications
 from pipeline.delivery.ports import Publisher
@@ -59,6 +60,7 @@ class Parts:
         reading: as `omero.user`; in OMERO's database, in autocommit mode.
         scan: reads the connector's topic.
         timezone: of OMERO's clock.
+        boundaries: by partition of the topic, where the accepted epoch surely begins; empty in the first epoch.
     """
 
     connect: KafkaConnect
@@ -68,6 +70,7 @@ class Parts:
     publisher: Publisher
     scan: Scan
     timezone: str
+    boundaries: Mapping[int, int] = field(default_factory=dict)
 
 
 def repair(parts: Parts, *, from_id: int | None = None, patience_s: float = 60.0, transactions_s: float = 60.0) -> Repaired:
@@ -96,6 +99,7 @@ def repair(parts: Parts, *, from_id: int | None = None, patience_s: float = 60.0
     renew_slot(parts.replication, slot)
     open_transactions = not _wait_for_open_transactions(parts.replication, transactions_s)
     topic.look(parts.scan)
+    _forget_lost(parts, topic)
     on_topic = len(topic.ids)
     reread, left = _fill(parts, rows, topic, row_filter)
     _go_on(parts.connect, name, patience_s=patience_s)
@@ -126,6 +130,7 @@ def check(parts: Parts, *, from_id: int | None = None, patience_s: float = 30.0)
     row_filter = _row_filter(parts)
     topic = TopicIds.empty()
     topic.look(parts.scan)
+    _forget_lost(parts, topic)
     on_topic = len(topic.ids)
     rows = range_of(topic, from_id=from_id, timezone=parts.timezone)
     absent = IdSet(row.id for page in missing(parts.reading, rows, topic.ids, row_filter) for row in page)
@@ -178,6 +183,12 @@ def _fill(parts: Parts, rows: Range, topic: TopicIds, row_filter: str) -> tuple[
             written.add(row.id)
     topic.look(parts.scan)
     return len(written), _still(written, topic)
+
+
+def _forget_lost(parts: Parts, topic: TopicIds) -> None:
+    lost = forget_lost(parts.reading, topic, parts.scan, parts.boundaries, parts.timezone)
+    if lost:
+        _log.info("repair.lost_rows_forgotten", connector=parts.connector.name, ids=lost)
 
 
 def _still(wanted: IdSet, topic: TopicIds) -> int:

@@ -19,6 +19,8 @@ from pipeline.kafka.publish import KafkaPublisher
 from pipeline.kafka.scan import scan
 from pipeline.omero.database import OmeroDatabase
 from pipeline.settings import Settings
+from pipeline.state.epochs import Epochs
+from pipeline.state.pool import StateDatabase
 
 STATEMENT_S = 3600.0  # a re-read goes through a range of ids, and nobody waits for it but us
 
@@ -82,6 +84,7 @@ def _run(settings: Settings, which: Which, *, from_id: int | None, check: bool) 
                 publisher=publisher,
                 scan=lambda start: scan(settings.kafka, this.topic, start=start),
                 timezone=settings.omero.timezone,
+                boundaries=_boundaries(settings, this.topic),
             )
             if which is Which.REINDEXING:
                 repairs.repair_without_rows(parts)
@@ -91,3 +94,13 @@ def _run(settings: Settings, which: Which, *, from_id: int | None, check: bool) 
         client.close()
         publisher.close()
         database.close()
+
+
+def _boundaries(settings: Settings, topic: str) -> dict[int, int]:
+    """Where the accepted epoch begins on the topic, by partition."""
+    state = StateDatabase(settings.state, service="repair")
+    try:
+        accepted = Epochs(state).accepted()
+    finally:
+        state.close()
+    return {partition: offset for (name, partition), offset in accepted.boundaries.items() if name == topic} if accepted else {}
