@@ -62,6 +62,9 @@ class Difference:
     fix: str
 
 
+_SPREAD_S = 3.0  # in which every broker hears of a new topic
+
+
 class KafkaAdmin:
     """Asks and changes what the brokers know; every call is bounded by ``timeout_s`` [s]."""
 
@@ -176,14 +179,25 @@ class KafkaAdmin:
             DependencyDown: ``kafka`` is away.
             Misconfigured: a topic is missing, or the group is running while partitions of it have no place.
         """
-        names = list(topics)
-        self.topic_ids(names)
-        placeless = [place for place, offset in self.committed(group, names).items() if offset is None]
+        found = self._committed_everywhere(group, list(topics))
+        placeless = [place for place, offset in found.items() if offset is None]
         if not placeless:
             return {}
         first = self.beginnings(placeless)
         self.move_group(group, first)
         return first
+
+    def _committed_everywhere(self, group: str, names: list[str]) -> dict[Place, int | None]:
+        """As `committed`, and of every topic: one that was just made is not known to each broker that may be asked."""
+        deadline = time.monotonic() + _SPREAD_S
+        while True:
+            found = self.committed(group, names)
+            missing = sorted(set(names) - {topic for topic, _ in found})
+            if not missing:
+                return found
+            if time.monotonic() > deadline:
+                raise Misconfigured(f"no such topic: {', '.join(missing)}", fix="run `omero-mq topic create`")
+            time.sleep(0.1)
 
     def move_group(self, group: str, offsets: Mapping[Place, int]) -> None:
         """Put the group at the offsets, whatever it had. Only while no member of it runs.
