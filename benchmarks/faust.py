@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bars import at_least
 from pipeline.delivery.batch import Rejected
 from pipeline.delivery.compose import LetterMaker
 from pipeline.delivery.deliver import Delivery
@@ -36,7 +37,6 @@ from pipeline.wire.topics import Topic
 from pipeline.worker.run import BatchAgent, Worker
 from pipeline.worker.run import run as run_worker
 
-NAME = "faust"
 BAR = 0.9
 PARTITIONS = 6
 VALUE_BYTES = 300
@@ -58,18 +58,13 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         rates = [_side_by_side(bootstrap, topic, records) for _ in range(ROUNDS[quick])]
     ratio = statistics.median(rate["ours"] / rate["stock"] for rate in rates)
     return {
-        "name": NAME,
-        "value": round(ratio, 3),
-        "bar": BAR,
-        "ok": ratio >= BAR,
-        "unit": "of stock Faust's rate",
+        "bars": [at_least("our worker, one agent", round(ratio, 3), BAR, "of stock Faust's rate")],
         "peer": "faust-streaming 0.15.3, uvloop, empty agent, its own acknowledgement",
         "records": records,
         "rounds": ROUNDS[quick],
         "method": "side by side on the same cores, rates over the seconds in which both read; median of the rounds' ratios",
         "ours_per_s": [round(rate["ours"]) for rate in rates],
         "stock_per_s": [round(rate["stock"]) for rate in rates],
-        "quick": quick,
     }
 
 

@@ -108,7 +108,7 @@ class Connect:
             "status.storage.partitions": "2",
             # After a kill, so many seconds of rows at the most are read twice.
             "offset.flush.interval.ms": "1000",
-            # For its own three topics: an answer comes as soon as a record is there; this is how often it asks while there is none.
+            # For its own three topics: an answer comes as soon as a record is there; this is how often it asks when none is.
             "fetch.max.wait.ms": "5000",
             # A worker that was killed comes back itself; do not wait five minutes for its ghost.
             "scheduled.rebalance.max.delay.ms": "0",
