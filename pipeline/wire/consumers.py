@@ -49,7 +49,7 @@ RELAY: Final = ConsumerSpec(
     guarantee="at least once",
     how="an event's source and id derive from the row; a work item's id derives from event and rule; last-known rows are upserts",
     order="per object, in the order of commits",
-    test="tests/acceptance/test_relay_survives.py::test_every_committed_row_becomes_an_event_whatever_is_killed",
+    test="tests/chaos/test_disturbances.py::test_every_committed_row_becomes_an_event_whatever_is_killed",
     letters=True,
 )
 OUTBOX: Final = ConsumerSpec(
