@@ -7,6 +7,8 @@ from pipeline.kafka.scan import scan
 from pipeline.wire import topics
 from pipeline.wire.messages import EVENT
 
+from .waiting import patiently
+
 # The publication leaves out what triggers wrote: it comes through another door.
 PUBLISHED = "NOT (action = 'REINDEX' AND permissions = -52)"
 
@@ -50,7 +52,7 @@ class Told:
 
     def look(self):
         """Reads what came since the last look."""
-        for record in scan(self._kafka, self._topic, start=self._next):
+        for record in scan(self._kafka, self._topic, start=self._next, silence_s=10.0):
             self._next[record.partition] = record.offset + 1
             event = EVENT.json.decode(record.value)
             assert record.key == event.subject.encode()
@@ -58,11 +60,11 @@ class Told:
 
     def here(self, mark=0):
         """How much was told so far; the beginning of what a test looks at."""
-        self.look()
+        patiently(self.look)
         return len(self.events)
 
     def since(self, mark):
-        self.look()
+        patiently(self.look)
         return self.events[mark:]
 
 

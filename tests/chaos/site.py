@@ -29,6 +29,7 @@ from pipeline.wire import topics
 from pipeline.wire.consumers import RELAY, group_name
 
 from .record import Told
+from .waiting import patiently, until
 
 RELAYS = ("relay", "relay-2")
 BROKERS = ("kafka", "kafka-2", "kafka-3")
@@ -44,15 +45,6 @@ client = {{ "session.timeout.ms" = "{SESSION_S * 1000:.0f}", "heartbeat.interval
 """
 # What is thrown away after the tests need not survive a power cut. Commit times tell the order of commits afterwards.
 POSTGRES = {"fsync": "off", "full_page_writes": "off", "track_commit_timestamp": "on"}
-
-
-def until(holds, *, within_s=60.0, what="it"):
-    """The first true value of a function that is asked again and again."""
-    deadline = time.monotonic() + within_s
-    while not (value := holds()):
-        assert time.monotonic() < deadline, f"{what} did not come true within {within_s:.0f} s"
-        time.sleep(0.1)
-    return value
 
 
 class Site:
@@ -122,7 +114,7 @@ class Site:
         """Run one of PostgreSQL's programs as its own user; its output."""
         user = {} if os.geteuid() else {"user": "postgres", "group": "postgres", "extra_groups": []}
         command = [str(find_programs(os.environ) / program), *arguments]
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGPASSWORD": self._superuser_password()}
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGPASSWORD": self.superuser_password()}
         options = {"cwd": self.stack.directory.postgres, "env": environment, **user, **more}
         done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
         assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
@@ -134,7 +126,7 @@ class Site:
             entry = pwd.getpwnam("postgres")
             os.chown(path, entry.pw_uid, entry.pw_gid)
 
-    def _superuser_password(self):
+    def superuser_password(self):
         return (self.stack.directory.secrets / "postgres-superuser").read_text()
 
     @contextmanager
@@ -217,22 +209,34 @@ class Site:
         return topics.named(topic, self.settings.kafka.prefix, member)
 
     def letters(self):
+        return patiently(self._letters)
+
+    def _letters(self):
         return [letter.read(record) for record in scan(self.settings.kafka, self.topic(topics.LETTERS, "relay"))]
 
     def captured(self):
         """How many rows are on `omero.eventlog`."""
+        return patiently(self._captured)
+
+    def _captured(self):
         name = self.topic(topics.EVENTLOG)
         with KafkaAdmin(self.settings.kafka) as admin:
             return sum(admin.ends((name, partition) for partition in range(admin.partitions([name])[name])).values())
 
     def committed(self):
         """How many of them the relays have acknowledged."""
+        return patiently(self._committed)
+
+    def _committed(self):
         with KafkaAdmin(self.settings.kafka) as admin:
             places = admin.committed(group_name(RELAY, self.settings.kafka.prefix), [self.topic(topics.EVENTLOG)])
         return sum(offset or 0 for offset in places.values())
 
     def lag(self):
         """Records that the relays have not acknowledged."""
+        return patiently(self._lag)
+
+    def _lag(self):
         names = [self.topic(topics.EVENTLOG), self.topic(topics.RETRY_RELAY)]
         group = group_name(RELAY, self.settings.kafka.prefix)
         with LagMeter(self.settings.kafka) as meter:

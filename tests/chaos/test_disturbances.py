@@ -6,7 +6,8 @@ import pytest
 
 from .disturb import Disturbances
 from .record import committed, compare, last_id
-from .site import EPOCH_OF_TRANSACTION_IDS, RELAYS, until
+from .site import EPOCH_OF_TRANSACTION_IDS, RELAYS
+from .waiting import until
 from .work import Work
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos]

@@ -16,7 +16,8 @@ from pipeline.state.gates import PostgresGateStore
 from pipeline.state.pool import StateDatabase
 
 from .record import committed, compare, last_id
-from .site import RELAYS, until
+from .site import RELAYS
+from .waiting import until
 from .work import SEEDS, imported, some_work, two_servers
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(240)]
