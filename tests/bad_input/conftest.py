@@ -26,7 +26,7 @@ from tests.conftest import FOR_TESTS, jvm_directory, missing
 ROOT = Path(__file__).resolve().parents[2]
 WORD = "canary-2b7e"
 PLANTED = database.Secrets.marked(WORD)
-DISK_MIB = 1400
+DISK_MIB = 700
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
