@@ -63,7 +63,7 @@ class OmeroDatabase:
             self.close()
             raise Misconfigured(
                 f"{self._settings.user} has not been given what it needs in {self._where}: {_first_line(error)}",
-                fix="Have the grants made that `omero-mq init --print-sql` prints",
+                fix="Have the grants made that `omero-mq init --print-sql` prints; if that is no OMERO, correct omero.database",
             ) from error
         except (psycopg.OperationalError, psycopg.InterfaceError, pg.InternalError_) as error:
             self.close()
