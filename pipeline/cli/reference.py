@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import shipped
 from pipeline.cli.app import COMMANDS, command_of, root
+from pipeline.cli.error_reference import errors_page
 from pipeline.cli.exits import MEANING
 from pipeline.settings import load, values
 from pipeline.settings.model import Settings
@@ -22,7 +23,12 @@ WRITTEN = "<!-- Written by `python -m pipeline.cli.reference --write`; do not ed
 
 def pages() -> dict[str, str]:
     """File name -> what should be in it."""
-    return {"settings.md": settings_page(), "cli.md": cli_page(), "exit-codes.md": exit_codes_page()}
+    return {
+        "settings.md": settings_page(),
+        "cli.md": cli_page(),
+        "exit-codes.md": exit_codes_page(),
+        "errors.md": WRITTEN + errors_page(),
+    }
 
 
 def settings_page() -> str:
