@@ -190,7 +190,8 @@ class KafkaConnect:
             raise Transient(f"Kafka Connect is rebalancing: {message}")
         if answer.status_code == _BAD_REQUEST:
             raise Misconfigured(f"Kafka Connect refuses: {message}", fix="`omero-mq doctor` looks at what the connector needs")
-        raise DependencyDown(NAME, f"{self._url} answers {answer.status_code}: {message}")
+        fix = "look into Kafka Connect's log; `omero-mq connector status` says how the connectors are"
+        raise DependencyDown(NAME, f"{self._url} answers {answer.status_code}: {message}", fix=fix)
 
 
 def shortened(trace: str) -> str:

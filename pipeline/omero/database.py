@@ -15,6 +15,7 @@ from pipeline.settings import OmeroSettings
 from pipeline.settings.postgres import connection_parameters, refusal_fix
 
 NAME = "omero-database"
+_SEE = "see whether OMERO's PostgreSQL runs, and compare omero.host and omero.port: `omero-mq config show`"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -67,7 +68,7 @@ class OmeroDatabase:
             ) from error
         except (psycopg.OperationalError, psycopg.InterfaceError, pg.InternalError_) as error:
             self.close()
-            raise DependencyDown(NAME, f"{self._where}: {_first_line(error)}") from error
+            raise DependencyDown(NAME, f"{self._where}: {_first_line(error)}", fix=_SEE) from error
         except BaseException:
             # Whatever it was, the transaction or the pipeline may be half-way: the next batch starts on a clean connection.
             self.close()

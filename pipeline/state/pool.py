@@ -17,6 +17,7 @@ from pipeline.settings.postgres import connection_parameters, refusal_fix
 NAME = "state-database"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+_SEE = "see whether its PostgreSQL runs, and compare state.host and state.port: `omero-mq config show`"
 _NOT_MADE = (pg.UndefinedTable, pg.UndefinedColumn, pg.InvalidSchemaName, pg.UndefinedFunction)
 _RETRY = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, pg.QueryCanceled)
 
@@ -34,7 +35,11 @@ def explained(error: psycopg.Error) -> OmeroMqError | None:
         return DependencyDown(NAME, message, fix="state.host points at a standby; point it at the primary")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         fix = refusal_fix(message, room="state")
-        return Misconfigured(f"{NAME} refuses the connection: {message}", fix=fix) if fix else DependencyDown(NAME, message)
+        return (
+            Misconfigured(f"{NAME} refuses the connection: {message}", fix=fix)
+            if fix
+            else DependencyDown(NAME, message, fix=_SEE)
+        )
     return None
 
 
