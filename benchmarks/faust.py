@@ -203,9 +203,11 @@ def _stock(bootstrap: str, topic: str, group: str, records: int) -> None:
         await ended.wait()
         await app.stop()
 
-    os.chdir(tempfile.mkdtemp(prefix="omero-mq-bench-stock-"))  # Faust writes a directory where it stands
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    # Faust writes a directory where it stands.
+    with tempfile.TemporaryDirectory(prefix="omero-mq-bench-stock-", ignore_cleanup_errors=True) as here:
+        os.chdir(here)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
 
 
 if __name__ == "__main__":
