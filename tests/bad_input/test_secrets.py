@@ -17,29 +17,20 @@ ACTIONS = 150
 OWN_FILES = {"omero-mq.toml", "data/omero-mq.toml"}  # where the secrets are meant to be, for the owner's eyes
 OWN_FOLDERS = ("data/secrets/", "data/postgres/data/")  # the latter is OMERO's database itself
 COMMANDS = [
-    ("status",),
-    ("status", "--json"),
     ("status", "-v"),
-    ("doctor",),
+    ("status", "--json"),
     ("doctor", "--json"),
-    ("doctor", "--schema"),
-    ("check", "lag"),
     ("check", "capture"),
     ("config", "show"),
     ("config", "show", "--json"),
-    ("config", "check", "-v"),
     ("connector", "show"),
-    ("connector", "status", "--json"),
     ("connector", "apply", "-v"),
     ("init", "--print-sql"),
-    ("init", "-v"),
     ("install", "--systemd", "--print"),
     ("epoch", "show", "--json"),
-    ("topic", "list", "--json"),
     ("topic", "cat", "eventlog", "--all", "--json", "--headers"),
     ("dlq", "list", "--records", "--all", "--json"),
     ("events", "follow", "--from-beginning", "--no-wait", "--json"),
-    ("queues",),
 ]
 
 
@@ -71,7 +62,7 @@ def test_the_secrets_are_there_to_be_found(site, day):
     omero = site.settings.omero.database
     holders = {"public.configuration", "public.experimenter", "public.node", "public.password", "public.session"}
     assert holding(site, omero) == holders
-    assert {"log in", "change password", "create user"} <= day
+    assert {"log in", "change password"} <= day
 
 
 def test_no_topic_holds_one_not_even_those_of_kafka_connect(site, day):
@@ -104,14 +95,13 @@ def test_no_command_prints_one(site, day, command):
     assert done.stdout
 
 
-@pytest.mark.parametrize("verbose", [(), ("-v",)])
-@pytest.mark.parametrize("command", [("epoch", "show"), ("init",), ("status",), ("doctor",), ("run", "relay")], ids=" ".join)
-def test_a_password_that_is_refused_is_not_repeated(site, command, verbose):
+@pytest.mark.parametrize("command", [("epoch", "show"), ("init", "-v"), ("doctor", "-v"), ("run", "relay", "-v")], ids=" ".join)
+def test_a_password_that_is_refused_is_not_repeated(site, command):
     wrong = site.home / "wrong"
     wrong.write_text(f"{WORD}-wrong")
     wrong.chmod(0o600)
     more = {"OMERO_MQ_OMERO_PASSWORD_FILE": str(wrong), "OMERO_MQ_STATE_PASSWORD_FILE": str(wrong)}
-    done = site.omero_mq(*command, *verbose, expect=None, **more)
+    done = site.omero_mq(*command, expect=None, **more)
     wrong.unlink()
     assert done.returncode in {1, 3}
     assert WORD not in done.stdout + done.stderr
