@@ -29,6 +29,9 @@ from pipeline.wire.topics import LETTERS, letters_topic, named
 
 T = TypeVar("T")
 
+# While it waits for Kafka a service hears no stop, so this is well below the grace that a supervisor gives it.
+PUBLISH_S = 8.0
+
 
 class Ground:
     """Made once, at the start of a process; nothing is connected before it is used.
@@ -44,7 +47,7 @@ class Ground:
         self.stop = stop
         self.voice = Notifier(environment)
         self.state = StateDatabase(settings.state, service=spec.name)
-        self.publisher = KafkaPublisher(settings.kafka)
+        self.publisher = KafkaPublisher(settings.kafka, timeout_s=PUBLISH_S)
         self.gatekeeper = Gatekeeper(PostgresGateStore(self.state), spec.name)
         self._group = group_name(spec, prefix)
         self._topics = [named(topic, prefix) for topic in spec.sources]

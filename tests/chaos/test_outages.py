@@ -22,6 +22,8 @@ from .work import SEEDS, imported, some_work, two_servers
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(240)]
 
+STOP_S = 13.0  # a supervisor kills after 15
+
 
 class Recording:
     """What is committed and what is told from now on."""
@@ -87,7 +89,7 @@ def test_told_to_stop_while_kafka_is_away_a_relay_ends_and_everything_is_told_la
     site.take_down_kafka()
     site.thaw_relays()
     time.sleep(2.0)
-    assert site.stop_relays() < 10
+    assert site.stop_relays() < STOP_S
     site.bring_up_kafka()
     assert site.committed() == acknowledged
     assert recording.events == []
@@ -102,7 +104,7 @@ def test_told_to_stop_while_postgresql_is_away_a_relay_ends_and_acknowledges_not
     site.stack.take_down("postgres")
     site.thaw_relays()
     until(lambda: "waiting for omero-database" in "".join(site.condition(name).status for name in RELAYS), what="its status")
-    assert site.stop_relays() < 10
+    assert site.stop_relays() < STOP_S
     assert site.committed() == acknowledged
     assert recording.events == []
     site.stack.bring_up("postgres")
