@@ -2,7 +2,11 @@
 
 import os
 
+import msgspec
 import pytest
+
+from pipeline.kafka.scan import scan
+from pipeline.wire import topics
 
 from .disturb import Disturbances
 from .record import committed, compare, last_id
@@ -15,6 +19,18 @@ pytestmark = [pytest.mark.stack, pytest.mark.chaos]
 SEED = int(os.environ.get("OMERO_MQ_TEST_SEED", "4711"))
 DISTURBANCES = int(os.environ.get("OMERO_MQ_TEST_DISTURBANCES", "12"))
 AWAY_S = float(os.environ.get("OMERO_MQ_TEST_AWAY_S", "6"))
+
+
+def what_is_missing(site, rows, events):
+    """Where the trail of rows that were not told ends, and when they were committed."""
+    told = {int(event.data.id) for event in events}
+    captured = {msgspec.json.decode(record.value)["id"] for record in scan(site.settings.kafka, site.topic(topics.EVENTLOG))}
+    missing = [row for row in rows if row.id not in told]
+    when = (
+        "SELECT xmin::text, min(pg_xact_commit_timestamp(xmin)), count(*) FROM eventlog WHERE id = ANY(%s) GROUP BY 1 ORDER BY 2"
+    )
+    lines = [f"{len(missing)} rows were not told; {sum(row.id in captured for row in missing)} of them are on omero.eventlog"]
+    return "\n".join([*lines, *map(str, site.sql(when, [row.id for row in missing])[:40])])
 
 
 @pytest.mark.timeout(300 + DISTURBANCES * (20 + AWAY_S))
@@ -34,6 +50,7 @@ def test_every_committed_row_becomes_an_event_whatever_is_killed(site):
         until(lambda: wanted <= {event.id for event in site.told.since(mark)}, within_s=90, what=f"all told ({disturbances.log})")
     except AssertionError:
         print(site.report())
+        print(what_is_missing(site, rows, site.told.since(mark)))
         raise
     until(lambda: site.lag() == 0, what="lag 0")
     events = site.told.since(mark)
