@@ -125,7 +125,7 @@ class Stack:
             self._listener = None
         self._prepared.clear()
         if self._plan is not None:
-            record(self.directory, [])
+            self._write_down([])
             self._plan = None
         self._held.close()
 
@@ -297,13 +297,16 @@ class Stack:
 
     def _changed(self) -> None:
         """Writes down who runs, for `status` and for a supervisor that comes after a kill."""
-        try:
-            with self._recording:
-                record(self.directory, [_recorded(keeper) for keeper in tuple(self._keepers.values())])
-        except OSError as error:
-            # A full disk must not end the supervision of what still runs.
-            log.warning("stack.not_recorded", error=str(error), file=str(self.directory.processes_file))
+        with self._recording:
+            self._write_down([_recorded(keeper) for keeper in tuple(self._keepers.values())])
         self._events.put(None)
+
+    def _write_down(self, processes: list[Recorded]) -> None:
+        try:
+            record(self.directory, processes)
+        except OSError as error:
+            # A full disk must not end the supervision of what still runs, nor an ordered stop.
+            log.warning("stack.not_recorded", error=str(error), file=str(self.directory.processes_file))
 
 
 def _recorded(keeper: Keeper) -> Recorded:
