@@ -115,10 +115,12 @@ def site() -> Iterator[Site]:
         made.start()
         yield made
     finally:
-        made.stack.stop()
-        subprocess.run(("umount", "-l", str(home)) if mounted else ("rm", "-rf", str(home)), check=False)
-        if mounted:
-            home.rmdir()
+        try:
+            made.stack.stop()
+        finally:
+            subprocess.run(("umount", "-l", str(home)) if mounted else ("rm", "-rf", str(home)), check=False)
+            if mounted:
+                home.rmdir()
 
 
 def _environment(home: Path, jvm: Path) -> dict[str, str]:
