@@ -45,7 +45,7 @@ def run(*, quick: bool) -> Mapping[str, Any]:
             at_most("its memory", round(rss_mb), MOST_RSS_MB, "MB RSS"),
             at_most(f"its memory in one transaction of {huge:,} rows", round(huge_rss_mb), MOST_RSS_MB, "MB RSS"),
         ],
-        "peer": "Debezium 3.6.3 for PostgreSQL on Kafka Connect 4.3.1",
+        "peer": "Debezium 3.7.0 for PostgreSQL on Kafka Connect 4.3.1",
         "rows": rows,
         "relay_rows_per_s": round(relay),
         "debezium_rows_per_s": round(debezium),

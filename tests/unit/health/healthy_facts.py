@@ -124,7 +124,7 @@ def examined() -> Examined:
             publications={this.publication: publication_of(this) for this in OURS},
         ),
         connect=ConnectExamined(
-            debezium="3.6.3.Final", states={this.name: running(this) for this in OURS}, changes={this.name: () for this in OURS}
+            debezium="3.7.0.Final", states={this.name: running(this) for this in OURS}, changes={this.name: () for this in OURS}
         ),
         kafka=KafkaExamined(
             brokers=(Broker(id=1, host="127.0.0.1", port=9092),),
