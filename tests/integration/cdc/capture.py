@@ -224,3 +224,22 @@ def capturing(settings: Settings, *, admin_dsn: str, with_topics: bool = True) -
                 for kind in KINDS:
                     connect.delete(connector(kind, settings).name)
             connect.close()
+
+
+@contextlib.contextmanager
+def own_capture(stack, word):
+    """Capture over a new database in a stack that this test may break; gives it with the superuser's dsn."""
+    where = stack.start()
+    password = Path(where.superuser_password_file).read_text(encoding="utf-8")
+    at = {"host": where.postgres_host, "port": where.postgres_port, "user": where.superuser, "password": password}
+    with psycopg.connect(**at, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {word}")
+    dsn = psycopg.conninfo.make_conninfo(**at, dbname=word)
+    build_template(dsn)
+    secret = Path(where.secrets_directory) / "cdc.properties"
+    secret.write_text("password=cdc 'secret'\n")
+    settings = settings_for(
+        word, host=at["host"], port=at["port"], bootstrap=where.kafka_bootstrap, url=where.connect_url, secret=secret
+    )
+    with capturing(settings, admin_dsn=dsn) as capture:
+        yield capture, dsn

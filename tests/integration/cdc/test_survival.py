@@ -1,9 +1,7 @@
 """What capture survives: kill -9 of Kafka Connect, a restart of PostgreSQL, a broker that is away; nothing may be missing."""
 
-import contextlib
 import threading
 import time
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from pipeline.cdc.repair import repair, repair_without_rows
 from pipeline.errors import DependencyDown
 
-from .capture import build_template, capturing, settings_for, until
+from .capture import own_capture, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -57,25 +55,6 @@ class Facility:
             self.unsure = []
             self.committed += ids
             time.sleep(0.01)
-
-
-@contextlib.contextmanager
-def own_capture(stack, word):
-    """Capture over a new database in a stack that this test may break; gives it with the superuser's dsn."""
-    where = stack.start()
-    password = Path(where.superuser_password_file).read_text(encoding="utf-8")
-    at = {"host": where.postgres_host, "port": where.postgres_port, "user": where.superuser, "password": password}
-    with psycopg.connect(**at, dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {word}")
-    dsn = psycopg.conninfo.make_conninfo(**at, dbname=word)
-    build_template(dsn)
-    secret = Path(where.secrets_directory) / "cdc.properties"
-    secret.write_text("password=cdc 'secret'\n")
-    settings = settings_for(
-        word, host=at["host"], port=at["port"], bootstrap=where.kafka_bootstrap, url=where.connect_url, secret=secret
-    )
-    with capturing(settings, admin_dsn=dsn) as capture:
-        yield capture, dsn
 
 
 def test_nothing_is_missing_after_kills_and_restarts(own_stack, unique):
