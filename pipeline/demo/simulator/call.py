@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Parameters = Sequence[object] | Mapping[str, object]
 
 COPY_FROM = 50  # rows from which COPY is worth its round trip
+LOG_COPY_FROM = 5000  # eventlog rows from which single INSERTs would take too long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +73,11 @@ class Call:
         )
 
     def flush(self) -> None:
-        """Write the eventlog rows with one block of ids; nothing is committed yet."""
+        """Write the eventlog rows with one block of ids; nothing is committed yet.
+
+        As the server does, with an INSERT for each row, so that each has a position of its own in the write-ahead log. Only
+        blocks of 5,000 rows and more go by COPY, which the server never uses: their rows share positions, page by page.
+        """
         count = sum(len(noted.ids) for noted in self._noted)
         if not count:
             return
@@ -86,6 +91,7 @@ class Call:
                 for noted in self._noted
                 for entity_id in noted.ids
             ],
+            copy_from=LOG_COPY_FROM,
         )
 
     def commit(self) -> None:
@@ -191,10 +197,10 @@ class Call:
             "version": 0,
         }
 
-    def _write(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def _write(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, copy_from: int = COPY_FROM) -> None:
         names = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
         with self.server.connection.cursor() as cursor:
-            if len(rows) < COPY_FROM:
+            if len(rows) < copy_from:
                 places = sql.SQL(", ").join([sql.Placeholder()] * len(columns))
                 statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), names, places)
                 cursor.executemany(statement, rows)
