@@ -53,10 +53,11 @@ class Site:
         """A topic's real name."""
         return topics.named(topic, self.settings.kafka.prefix)
 
-    def start_connector(self) -> None:
-        """Let Debezium read eventlog from its slot on."""
+    def start_connector(self, overrides: Mapping[str, str] | None = None) -> None:
+        """Let Debezium read eventlog from its slot on, configured as shipped but for the overrides."""
         with closing(KafkaConnect(self.settings.cdc.connect_url)) as connect:
-            connect.apply(connector("eventlog", self.settings).name, render("eventlog", self.settings))
+            config = {**render("eventlog", self.settings), **(overrides or {})}
+            connect.apply(connector("eventlog", self.settings).name, config)
 
     def stop_connector(self) -> None:
         """Take Kafka Connect down, so that it costs nothing."""
