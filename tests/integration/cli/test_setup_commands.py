@@ -126,7 +126,7 @@ def insert(site: Site, *ids: int) -> None:
 def test_an_administrator_sets_up_follows_repairs_and_removes_everything(site):
     site.psql(site.run("init", "--print-sql", "--postgres-version", str(server_version(site))).stdout)
     assert site.objects("init")[0]["topics"][0] == f"{site.word}.eventlog"
-    assert site.objects("init") == [{"schema": "omero-mq.init/1", "migrations": [], "topics": [], "groups": []}]
+    assert site.objects("init") == [{"schema": "omero-mq.init/1", "migrations": [], "topics": [], "groups": [], "connectors": []}]
     assert {each["state"] for each in site.objects("connector", "status", expect=3)} == {"MISSING"}
     assert [each["result"] for each in site.objects("connector", "apply")] == ["made", "made"]
     assert [each["ok"] for each in until_connected(site)] == [True, True]
