@@ -56,9 +56,12 @@ def test_a_database_that_is_away_is_waited_for_and_nothing_becomes_a_letter(faci
             facility.send(sent)
             time.sleep(2.5)
             before = len(facility.events())
-        until(lambda: len(facility.events()) == 6 and facility.committed() == 6)
+        until(lambda: len(facility.events()) >= 6 and facility.committed() == 6)
     assert before <= 3
-    assert Counter(event.subject for event in facility.events()) == {f"Image:{later}": 1, f"Image:{first}": 5}
+    # At least once: what was told when the outage began may be told again, with the same ids.
+    told = Counter(event.subject for event in facility.events())
+    assert told.keys() == {f"Image:{later}", f"Image:{first}"}
+    assert told[f"Image:{first}"] >= 5
     assert facility.letters() == []
     assert facility.committed() == 6
 
