@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,8 @@ _NOT_FOUND = 404
 _BAD_REQUEST = 400
 _SECRET_OPTIONS = ("password", "secret", "token")
 _TRACE_LIMIT = 400
+PATIENCE_S = 60.0  # for a rebalance, which follows each change of a connector and takes some seconds
+_ASK_AGAIN_S = 0.2
 _OBJECT = re.compile(r" ?(\w+=)?\w* ?(\[[^\[\]{}]*=[^\[\]{}]*\]|\{[^\[\]{}]*\}|\[[\s,]*\])")
 
 
@@ -76,13 +79,17 @@ class ConnectorState:
 class KafkaConnect:
     """A client of one Kafka Connect cluster. Every call raises `DependencyDown` for ``kafka-connect`` when nobody answers.
 
+    A cluster that rebalances refuses for a moment what it is asked; it is asked again until patience ends.
+
     Args:
         url: any worker's REST address.
+        patience_s: how long a rebalance is waited for [s]; 0: not at all.
         transport: for tests; None: HTTP.
     """
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S, transport: httpx.BaseTransport | None = None) -> None:
         self._url = url.rstrip("/")
+        self._patience_s = patience_s
         self._client = httpx.Client(base_url=self._url, timeout=_TIMEOUT_S, transport=transport, trust_env=False)
 
     def close(self) -> None:
@@ -120,7 +127,7 @@ class KafkaConnect:
 
         Raises:
             Misconfigured: Connect or Debezium refuses the configuration; the message names the options.
-            Transient: the cluster is rebalancing.
+            Transient: the cluster has been rebalancing for longer than patience.
         """
         changes = self.differences(name, config)
         if changes:
@@ -171,6 +178,14 @@ class KafkaConnect:
         return self._checked(self._send(method, path)).json()
 
     def _send(self, method: str, path: str, *, json: Any = None, params: Mapping[str, str] | None = None) -> httpx.Response:
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            answer = self._ask(method, path, json=json, params=params)
+            if not _rebalancing(answer) or time.monotonic() >= deadline:
+                return answer
+            time.sleep(_ASK_AGAIN_S)
+
+    def _ask(self, method: str, path: str, *, json: Any, params: Mapping[str, str] | None) -> httpx.Response:
         try:
             return self._client.request(method, path, json=json, params=params)
         except httpx.HTTPError as error:
@@ -186,7 +201,7 @@ class KafkaConnect:
         message = _message(answer)
         if answer.status_code == _NOT_FOUND:
             raise Misconfigured(f"Kafka Connect: {message}", fix="`omero-mq connector apply` makes the connectors")
-        if answer.status_code == _CONFLICT or "rebalance" in message.lower():
+        if _rebalancing(answer):
             raise Transient(f"Kafka Connect is rebalancing: {message}")
         if answer.status_code == _BAD_REQUEST:
             raise Misconfigured(f"Kafka Connect refuses: {message}", fix="`omero-mq doctor` looks at what the connector needs")
@@ -232,6 +247,10 @@ def _state(name: str, found: Mapping[str, Any]) -> ConnectorState:
     connector = found["connector"]
     cause = shortened(connector["trace"]) if connector.get("trace") else ""
     return ConnectorState(name=name, state=str(connector["state"]), tasks=tasks, cause=cause)
+
+
+def _rebalancing(answer: httpx.Response) -> bool:
+    return answer.status_code == _CONFLICT or (answer.is_server_error and "rebalance" in _message(answer).lower())
 
 
 def _message(answer: httpx.Response) -> str:

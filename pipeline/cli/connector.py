@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -17,13 +16,12 @@ from pipeline.cdc.slots import publications, slots
 from pipeline.cli import call as calls
 from pipeline.cli.app import typer_app
 from pipeline.cli.exits import Exit
-from pipeline.errors import DependencyDown, Misconfigured, Transient
+from pipeline.errors import Misconfigured
 from pipeline.omero.database import OmeroDatabase
 from pipeline.settings import Settings
 
 app = typer_app(help="The two Debezium connectors on Kafka Connect.")
 _SAID = {"resume": "asked to go on", "restart": "asked to start again what failed", "delete": "deleted"}
-_APPLY_WITHIN_S = 60.0
 Which = Annotated[str, typer.Argument(help="eventlog, reindexing, or nothing for both.")]
 
 
@@ -153,26 +151,13 @@ def delete(
 def apply_all(settings: Settings) -> list[str]:
     """Give both connectors their configuration; the names of those that were made or changed. Idempotent.
 
-    A cluster that rebalances, as it does after each of the two, is asked again for a while.
-
     Raises:
-        DependencyDown: Kafka Connect is away, or rebalances without end.
+        DependencyDown: Kafka Connect is away.
         Misconfigured: a configuration is refused.
+        Transient: Kafka Connect rebalances without end.
     """
-    deadline = time.monotonic() + _APPLY_WITHIN_S
-    changed: dict[str, None] = {}
     with _client(settings) as client:
-        while True:
-            try:
-                for each in _chosen("", settings):
-                    if client.apply(each.name, render(each.kind, settings)):
-                        changed[each.name] = None
-            except Transient as error:
-                if time.monotonic() > deadline:
-                    raise DependencyDown("kafka-connect", str(error), fix="look into Kafka Connect's log") from error
-                time.sleep(0.5)
-            else:
-                return list(changed)
+        return [each.name for each in _chosen("", settings) if client.apply(each.name, render(each.kind, settings))]
 
 
 def delete_all(settings: Settings) -> list[str]:

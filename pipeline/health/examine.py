@@ -94,7 +94,7 @@ def _capture(connection: Connection, ours: Sequence[Connector]) -> CaptureExamin
 
 
 def _connect(settings: Settings, ours: Sequence[Connector]) -> ConnectExamined:
-    client = KafkaConnect(settings.cdc.connect_url)
+    client = KafkaConnect(settings.cdc.connect_url, patience_s=0)
     try:
         changes = {}
         for each in ours:

@@ -107,7 +107,7 @@ def see_connect(settings: Settings, ours: Sequence[Connector]) -> ConnectSeen:
     Raises:
         DependencyDown, Misconfigured, Transient: it is away, or refuses, or is rebalancing.
     """
-    client = KafkaConnect(settings.cdc.connect_url)
+    client = KafkaConnect(settings.cdc.connect_url, patience_s=0)
     try:
         return ConnectSeen(states={each.name: client.status(each.name) for each in ours})
     finally:

@@ -32,7 +32,7 @@ class Answers(httpx.BaseTransport):
 
 def client(**answers) -> tuple[KafkaConnect, Answers]:
     transport = Answers(**answers)
-    return KafkaConnect("http://connect:8083/", transport=transport), transport
+    return KafkaConnect("http://connect:8083/", patience_s=0, transport=transport), transport
 
 
 def state(connector="RUNNING", *tasks):
@@ -144,3 +144,19 @@ def test_nobody_there_means_kafka_connect_is_away():
 def test_deleting_twice_is_no_error():
     connect, _ = client(DELETE=(404, {"message": "not found"}))
     assert connect.delete("omero-eventlog") is False
+
+
+def test_what_a_rebalancing_cluster_refuses_is_asked_again():
+    refusals = [
+        (409, "Cannot complete request momentarily"),
+        (500, "Request cannot be completed because a rebalance is expected"),
+    ]
+    answers = iter([*[httpx.Response(status, json={"message": why}) for status, why in refusals], httpx.Response(204)])
+    asked = []
+
+    def answer(request):
+        asked.append(f"{request.method} {request.url.path}")
+        return next(answers)
+
+    KafkaConnect("http://connect:8083", patience_s=10, transport=httpx.MockTransport(answer)).stop("c")
+    assert asked == ["PUT /connectors/c/stop"] * 3
