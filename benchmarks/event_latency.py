@@ -96,4 +96,4 @@ def _watch(bootstrap: str, topic: str, seen: Any) -> None:
         message = consumer.poll(1.0)
         if message is not None and message.error() is None:
             now_ns = time.time_ns()
-            seen.put((int(EVENT.json.decode(message.value()).data.id), now_ns))
+            seen.put((int(EVENT.json.decode(message.value() or b"").data.id), now_ns))

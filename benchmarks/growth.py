@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks import facility
 from benchmarks.bars import at_most
-from benchmarks.site import Site, peak_rss_mb, site, until
+from benchmarks.site import Site, peak_rss_mb, site, time_of, until
 from pipeline.errors import DependencyDown
 from pipeline.kafka.admin import KafkaAdmin
 from pipeline.wire import topics
@@ -126,6 +126,6 @@ def _last_ms(here: Site) -> int:
         place.offset = consumer.get_watermark_offsets(place)[1] - 1
         if place.offset >= 0:
             consumer.assign([place])
-            times.append(consumer.poll(30).timestamp()[1])
+            times.append(time_of(consumer.poll(30)))
     consumer.close()
     return max(times)

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks import facility
 from benchmarks.bars import at_least, at_most
-from benchmarks.site import Site, peak_rss_mb, site, until
+from benchmarks.site import Site, peak_rss_mb, site, time_of, until
 from pipeline.kafka.admin import KafkaAdmin
 from pipeline.wire import topics
 
@@ -118,7 +118,9 @@ def _last_two_thirds(here: Site, topic: topics.Topic) -> tuple[float, int, int]:
     """When the first third was there and when everything was (Kafka's times [ms]), and how many records came in between."""
     name = here.topic(topic)
     consumer = Consumer({"bootstrap.servers": here.settings.kafka.bootstrap, "group.id": "bench", "enable.auto.commit": False})
-    began, ended, count = [], [], 0
+    began: list[int] = []
+    ended: list[int] = []
+    count = 0
     for partition in range(topic.partitions):
         place = TopicPartition(name, partition)
         low, high = consumer.get_watermark_offsets(place)
@@ -126,6 +128,6 @@ def _last_two_thirds(here: Site, topic: topics.Topic) -> tuple[float, int, int]:
         count += high - third
         for offset, times in ((third, began), (high - 1, ended)):
             consumer.assign([TopicPartition(name, partition, offset)])
-            times.append(consumer.poll(30).timestamp()[1])
+            times.append(time_of(consumer.poll(30)))
     consumer.close()
     return sum(began) / len(began), max(ended), count

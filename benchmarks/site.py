@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+from confluent_kafka import Message
 
 from pipeline.cdc.connect import KafkaConnect
 from pipeline.cdc.connectors import connector, render
@@ -126,6 +127,17 @@ def until(holds: Callable[[], bool], *, within_s: float, every_s: float = 0.1) -
         time.sleep(every_s)
 
 
+def time_of(message: Message | None) -> int:
+    """Kafka's time of a record that must be there [ms since 1970].
+
+    Raises:
+        TimeoutError: it did not come.
+    """
+    if message is None:
+        raise TimeoutError("Kafka gave no record")
+    return int(message.timestamp()[1])
+
+
 def _furnish(stack: Stack) -> Site:
     where = stack.start()
     password = Path(where.superuser_password_file).read_text(encoding="utf-8")
@@ -134,11 +146,13 @@ def _furnish(stack: Stack) -> Site:
     )
     secret = Path(where.secrets_directory) / "bench.properties"
     secret.write_text(f"password={PASSWORDS['cdc_password']}\n", encoding="utf-8")
-    place: Mapping[str, object] = {"host": where.postgres_host, "port": where.postgres_port}
+    host, port = where.postgres_host, where.postgres_port
     settings = Settings(
         kafka=KafkaSettings(bootstrap=where.kafka_bootstrap, prefix=WORD),
-        omero=OmeroSettings(**place, database=WORD, user=f"{WORD}_mq", password=PASSWORDS["mq_password"]),
-        state=StateSettings(**place, database=f"{WORD}_state", user=f"{WORD}_state", password=PASSWORDS["state_password"]),
+        omero=OmeroSettings(host=host, port=port, database=WORD, user=f"{WORD}_mq", password=PASSWORDS["mq_password"]),
+        state=StateSettings(
+            host=host, port=port, database=f"{WORD}_state", user=f"{WORD}_state", password=PASSWORDS["state_password"]
+        ),
         cdc=CdcSettings(
             connect_url=where.connect_url,
             user=f"{WORD}_cdc",

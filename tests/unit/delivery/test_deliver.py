@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.delivery.deliver import Delivery, Outcome, Waiting, deliver
@@ -78,6 +78,7 @@ AWAY = st.just(DependencyDown("omero-database", "refused"))
 STOPS = st.sampled_from([Halt("epoch"), Misconfigured("topic")])
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(COUNTED, POISON, AWAY, STOPS), max_size=12), st.one_of(st.none(), st.integers(1, 12)))
 def test_whatever_fails_a_record_ends_as_exactly_one_of_done_letter_or_left(errors: list[Exception], stop_at: int | None) -> None:
     kafka, clock, handler = letters_kafka(), Clock(stop_at), Handler(*errors)
