@@ -27,7 +27,7 @@ TIMES = 10
 BAR, WISH = 12.0, 10.5
 MEMORY_BAR = 1.1
 ROWS, QUICK_ROWS = 50_000, 4_000
-# Enough to fill every buffer once, so that what grows after it grows with the rows: after 40,000 librdkafka's queues were not full,
+# Enough to fill every buffer once, so that what grows after it grows with the rows: after 40,000 librdkafka's were not full,
 # and 300,000 rows more took 1.36 times the memory, which a million did not exceed.
 WARM_UP_ROWS, QUICK_WARM_UP_ROWS = 300_000, 40_000
 ROUNDS = 3
