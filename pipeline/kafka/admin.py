@@ -1,5 +1,6 @@
 """Topics and groups: made as declared, compared with what is declared, and their first offsets written."""
 
+# ruff: noqa: SLF001  (librdkafka's own errors are constants whose names begin with an underscore)
 from __future__ import annotations
 
 import time
@@ -63,10 +64,15 @@ class Difference:
 
 
 _SPREAD_S = 3.0  # in which every broker hears of a new topic
+# The client goes on asking the controller that it knew, and hears late or never that another took over: a new client asks anew.
+LOST_TOUCH = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 
 
 class KafkaAdmin:
-    """Asks and changes what the brokers know; every call is bounded by ``timeout_s`` [s]."""
+    """Asks and changes what the brokers know; every call is bounded by ``timeout_s`` [s].
+
+    After a call that nobody answered the next one asks through a new client, which finds the brokers that are there by then.
+    """
 
     def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 10.0) -> None:
         self._kafka = kafka
@@ -316,6 +322,8 @@ class KafkaAdmin:
         try:
             return future.result(self._timeout_s + 5)
         except KafkaException as exc:
+            if exc.args[0].code() in LOST_TOUCH:
+                self._client = made(AdminClient, admin_config(self._kafka))
             raise _explained(exc.args[0], name) from exc
 
 

@@ -71,6 +71,8 @@ class ClientLog:
         """What confluent-kafka calls for each line."""
         if "enable.gapless.guarantee" in line or "Gap-less" in line:
             return  # stopping after a gap is what we ask for, and the publisher reports the cause
+        if facility == "CONFWARN" and "will be ignored by this" in line:
+            return  # kafka.client is one table for producers and consumers: each passes over what is the other's
         # Single connections come and go, several times a second while a broker is away; whoever needed one reports that.
         level = logging.DEBUG if facility in {"FAIL", "GETPID", "SESSTMOUT"} else level
         structlog.get_logger("librdkafka").log(level, "kafka.client_said", facility=facility, client=client, line=line)

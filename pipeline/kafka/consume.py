@@ -19,7 +19,7 @@ from pipeline.kafka.config import consumer_config, made
 from pipeline.kafka.trouble import meaning
 from pipeline.settings.model import KafkaSettings
 
-ASK_S = 5.0
+ASK_S = 3.0
 REPAIR = "run `omero-mq repair`: it reads again from the database what the gap holds, and then moves the group behind it"
 FIRST_OFFSETS = "run `omero-mq topic create`: it writes the first offsets of a new group or of new partitions"
 UNREADABLE = frozenset(
@@ -122,7 +122,7 @@ class KafkaReader:
 
     def __init__(self, kafka: KafkaSettings, *, group: str, topics: Sequence[str]) -> None:
         self._group = group
-        self._admin = KafkaAdmin(kafka)
+        self._admin = KafkaAdmin(kafka, timeout_s=ASK_S)
         self._fetched: list[Message] = []
         self._closed = False
         self._member = member = _Membership()

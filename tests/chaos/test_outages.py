@@ -176,6 +176,16 @@ def test_a_closed_gate_survives_restarts_of_everything(site, recording):
     recording.all_told()
 
 
+@pytest.mark.parametrize("broker", ["kafka-2", "kafka-3", "kafka"])
+def test_whichever_of_three_brokers_is_killed_it_is_not_missed(site, recording, broker):
+    before = {name: site.stack.pid(name) for name in RELAYS}
+    site.stack.take_down(broker, kill=True)
+    some_work(site.dsn())
+    recording.all_told(within_s=45.0)
+    assert {name: site.stack.pid(name) for name in RELAYS} == before
+    site.stack.bring_up(broker)
+
+
 def test_of_three_brokers_one_is_not_missed_and_with_two_gone_everything_waits(site, recording):
     site.stack.take_down("kafka-2", kill=True)
     some_work(site.dsn())
