@@ -53,6 +53,21 @@ def follow_the_instructions(site, *, from_id=None):
     return accepted["number"]
 
 
+def shut_down(site):
+    """PostgreSQL in order, whoever follows it first: it waits until each has confirmed its log, and Kafka Connect may take long.
+
+    A server that is killed for that leaves processes that go on writing by the name of a directory which is another one now.
+    """
+    site.stop_relays()
+    site.stack.take_down("connect", kill=True)
+    site.stack.take_down("postgres")
+
+
+def start_up(site):
+    site.stack.bring_up("postgres")
+    site.stack.bring_up("connect")
+
+
 def told_under(site, number, mark):
     return [event for event in site.told.since(mark) if event.source.endswith(f"/epoch/{number}")]
 
@@ -118,10 +133,9 @@ def test_a_whole_cluster_restored_into_a_new_one(site):
     site.as_postgres("pg_dumpall", f"--file={saved}", *connection)
     work_told(site)
     mark = site.told.here()
-    site.stop_relays()
-    site.stack.take_down("postgres")
+    shut_down(site)
     shutil.rmtree(site.data)
-    site.stack.bring_up("postgres")  # makes a cluster where there is none
+    start_up(site)  # makes a cluster where there is none
     site.as_postgres("psql", "--quiet", f"--file={saved}", *connection, "postgres")
     some_work(site.dsn())
     each_relay_starts_and_stops_with_instructions(site, "system", "database_oid", "eventlog_oid")
@@ -134,10 +148,9 @@ def test_a_cluster_upgraded_with_pg_upgrade(site):
     """From one cluster to another of the same version, which changes what an upgrade changes."""
     work_told(site)
     kept, mark = last_id(site), site.told.here()
-    site.stop_relays()
-    site.stack.take_down("postgres")
+    shut_down(site)
     upgrade(site)
-    site.stack.bring_up("postgres")
+    start_up(site)
     some_work(site.dsn())
     each_relay_starts_and_stops_with_instructions(site, "system")
     number = follow_the_instructions(site)
@@ -147,23 +160,21 @@ def test_a_cluster_upgraded_with_pg_upgrade(site):
 
 def test_a_recovery_to_a_point_in_time(site):
     work_told(site)
-    site.stop_relays()
-    site.stack.take_down("postgres")
+    shut_down(site)
     base = site.data.with_name("base")
     shutil.copytree(site.data, base)
     for path in (base, *base.rglob("*")):
         site.own(path)
-    site.stack.bring_up("postgres")
+    start_up(site)
     site.start_relays()
     some_work(site.dsn())
     kept = last_id(site)
     site.sql("SELECT pg_create_restore_point('before the mistake')")
     work_told(site, actions=10)
     mark = site.told.here()
-    site.stop_relays()
-    site.stack.take_down("postgres")
+    shut_down(site)
     recover(site, base, "before the mistake")
-    site.stack.bring_up("postgres")
+    start_up(site)
     until(lambda: site.sql("SELECT NOT pg_is_in_recovery()", database="postgres") == [(True,)], what="the end of recovery")
     assert last_id(site) == kept
     some_work(site.dsn(), actions=10)
