@@ -9,6 +9,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from pipeline.errors import Misconfigured, OffsetGap
+from pipeline.kafka.admin import KafkaAdmin
 from pipeline.kafka.look import KafkaLook
 from pipeline.settings.model import KafkaSettings
 
@@ -44,9 +45,18 @@ def values(records):
     return [record.value for record in records]
 
 
+def until_it_ends_at(settings, topic, offset):
+    deadline = time.monotonic() + 10
+    with KafkaAdmin(settings) as admin:
+        while admin.ends([(topic, 0)]) != {(topic, 0): offset}:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_the_end_is_reached_although_a_transactions_marker_stands_there(kafka, settings, topic):
     write(kafka, topic, b"1", b"2", **{"transactional.id": topic})
     write(kafka, topic, b"3", partition=1)
+    until_it_ends_at(settings, topic, 3)  # the marker is written a moment after the commit has returned
     with KafkaLook(settings, topic) as look:
         assert (dict(look.first), dict(look.end)) == ({0: 0, 1: 0}, {0: 3, 1: 1})
         assert sorted(values(look.until_end(look.first))) == [b"1", b"2", b"3"]
