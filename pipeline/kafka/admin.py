@@ -64,6 +64,7 @@ class Difference:
 
 
 _SPREAD_S = 3.0  # in which every broker hears of a new topic
+_ASKED = 4  # how often offsets are asked for, at the most, in the time that a call has
 # The client goes on asking the controller that it knew, and hears late or never that another took over: a new client asks anew.
 LOST_TOUCH = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 
@@ -265,10 +266,20 @@ class KafkaAdmin:
             return {}
 
         def ask() -> dict[Place, int]:
-            futures = self._client.list_offsets(request, request_timeout=self._timeout_s)
-            return {(p.topic, p.partition): self._answer(future, p.topic).offset for p, future in futures.items()}
+            # A part of the time for each question, since a leader that was killed never answers and its successor soon would.
+            futures = self._client.list_offsets(request, request_timeout=self._timeout_s / _ASKED)
+            found = {(p.topic, p.partition): self._answer(future, p.topic).offset for p, future in futures.items()}
+            self._require_answers(found)
+            return found
 
         return self._patiently(ask)
+
+    def _require_answers(self, found: Mapping[Place, int]) -> None:
+        """See that each is an offset: for a leader that did not answer in time librdkafka gives one below 0, and no error."""
+        silent = [f"{topic}/{partition}" for (topic, partition), offset in found.items() if offset < 0]
+        if silent:
+            self._client = made(AdminClient, admin_config(self._kafka))
+            raise _Choosing("kafka", f"nobody answers for {', '.join(silent)}", fix="see whether all brokers run")
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Ask again while leaders or coordinators are being chosen, as they are for a new topic or a restarted broker."""

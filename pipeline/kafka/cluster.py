@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
     OffsetSpec,
 )
 
-from pipeline.errors import Misconfigured
+from pipeline.errors import DependencyDown, Misconfigured
 from pipeline.kafka.admin import Place
 from pipeline.kafka.config import admin_config, made
 from pipeline.kafka.trouble import meaning
@@ -139,6 +139,10 @@ class Cluster:
             return {}
         futures = self._client.list_offsets(request, request_timeout=self._timeout_s)
         answers = {(place.topic, place.partition): self._answer(future) for place, future in futures.items()}
+        # For a leader that did not answer in time librdkafka gives an offset that means "invalid", and no error.
+        silent = [f"{topic}/{partition}" for (topic, partition), answer in answers.items() if answer.offset < -1]
+        if silent:
+            raise DependencyDown("kafka", f"nobody answers for {', '.join(silent)}", fix="see whether all brokers run")
         return {place: (answer.offset, answer.timestamp) for place, answer in answers.items()}
 
     def _answer(self, future: Future[Answer]) -> Answer:
