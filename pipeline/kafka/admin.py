@@ -282,12 +282,12 @@ class KafkaAdmin:
             raise _Choosing("kafka", f"nobody answers for {', '.join(silent)}", fix="see whether all brokers run")
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask again while leaders or coordinators are being chosen, as they are for a new topic or a restarted broker."""
+        """Ask again while leaders or coordinators are being chosen or do not answer, as with a new topic or a killed broker."""
         until = time.monotonic() + self._timeout_s
         while True:
             try:
                 return ask()
-            except _Choosing:
+            except DependencyDown:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.05)
