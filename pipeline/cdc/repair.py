@@ -21,7 +21,7 @@ from pipeline.cdc.lost import forget_lost
 from pipeline.cdc.reread import Range, Scan, TopicIds, missing, publish, range_of
 from pipeline.cdc.slots import publications
 from pipeline.delivery.ports import Publisher
-from pipeline.errors import DependencyDown, Misconfigured, Transient
+from pipeline.errors import DependencyDown, Misconfigured
 from pipeline.omero.grants import create_slot
 from pipeline.omero.removal import release
 
@@ -148,7 +148,7 @@ def stop(connect: KafkaConnect, name: str, *, patience_s: float) -> None:
         Misconfigured: there is no such connector.
         DependencyDown: it did not stop in time.
     """
-    _retrying(lambda: connect.stop(name), patience_s)
+    connect.stop(name)
     _wait(connect, name, lambda state: state.state == "STOPPED" and not state.tasks, "stop", patience_s)
 
 
@@ -197,8 +197,8 @@ def _still(wanted: IdSet, topic: TopicIds) -> int:
 
 def _go_on(connect: KafkaConnect, name: str, *, patience_s: float) -> None:
     """Let the connector begin at the new slot: its old place means nothing there."""
-    _retrying(lambda: connect.reset_offsets(name), patience_s)
-    _retrying(lambda: connect.resume(name), patience_s)
+    connect.reset_offsets(name)
+    connect.resume(name)
     again_at = time.monotonic() + _RESTART_EVERY_S
 
     def runs(state: ConnectorState) -> bool:
@@ -206,7 +206,7 @@ def _go_on(connect: KafkaConnect, name: str, *, patience_s: float) -> None:
         if state.problem and "FAILED" in {task.state for task in state.tasks} and time.monotonic() > again_at:
             # The connections of its last attempts may still have been open, so that there was none left for it.
             again_at = time.monotonic() + _RESTART_EVERY_S
-            _retrying(lambda: connect.restart_failed(name), patience_s)
+            connect.restart_failed(name)
         return not state.problem
 
     _wait(connect, name, runs, "start", patience_s)
@@ -222,17 +222,6 @@ def _wait(connect: KafkaConnect, name: str, reached: Callable[[ConnectorState], 
         f"the connector {name} did not {what} within {patience_s:.0f} s ({state.problem or state.state.lower()})",
         fix="look into Kafka Connect's log, then run `omero-mq repair` again",
     )
-
-
-def _retrying(call: Callable[[], None], patience_s: float) -> None:
-    """A worker that rebalances refuses changes for a moment."""
-    last: Transient | None = None
-    for _ in _patiently(patience_s):
-        try:
-            return call()
-        except Transient as error:
-            last = error
-    raise DependencyDown("kafka-connect", str(last)) from last
 
 
 def _wait_for_open_transactions(connection: Connection, patience_s: float) -> bool:

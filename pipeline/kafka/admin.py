@@ -32,15 +32,6 @@ Place = tuple[str, int]
 
 
 RUNNING = frozenset({KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS})
-CHOOSING = frozenset(
-    {
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +70,11 @@ class KafkaAdmin:
         self._kafka = kafka
         self._timeout_s = timeout_s
         self._groups: dict[str, Consumer] = {}
-        self._client: AdminClient = made(AdminClient, admin_config(kafka))
+        self._connect()
+
+    def _connect(self) -> None:
+        """A new client in the place of one that lost touch."""
+        self._client: AdminClient = made(AdminClient, admin_config(self._kafka))
 
     def close(self) -> None:
         """Let go of the connections; idempotent. Afterwards nothing can be asked."""
@@ -278,8 +273,8 @@ class KafkaAdmin:
         """See that each is an offset: for a leader that did not answer in time librdkafka gives one below 0, and no error."""
         silent = [f"{topic}/{partition}" for (topic, partition), offset in found.items() if offset < 0]
         if silent:
-            self._client = made(AdminClient, admin_config(self._kafka))
-            raise _Choosing("kafka", f"nobody answers for {', '.join(silent)}", fix="see whether all brokers run")
+            self._connect()
+            raise DependencyDown("kafka", f"nobody answers for {', '.join(silent)}", fix="see whether all brokers run")
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Ask again while leaders or coordinators are being chosen or do not answer, as with a new topic or a killed broker."""
@@ -334,12 +329,8 @@ class KafkaAdmin:
             return future.result(self._timeout_s + 5)
         except KafkaException as exc:
             if exc.args[0].code() in LOST_TOUCH:
-                self._client = made(AdminClient, admin_config(self._kafka))
+                self._connect()
             raise _explained(exc.args[0], name) from exc
-
-
-class _Choosing(DependencyDown):
-    """A leader or coordinator is being chosen."""
 
 
 class _Absent(Misconfigured):
@@ -358,8 +349,6 @@ def _explained(error: KafkaError, name: str) -> OmeroMqError:
         return _Absent(f"no such topic: {name}", fix="run `omero-mq topic create`")
     if code in RUNNING:
         return Misconfigured(f"group {name} is running", fix="stop its service, then try again")
-    if code in CHOOSING:
-        return _Choosing("kafka", f"{error.str()} ({name})")
     return meaning(error, topic=name)
 
 

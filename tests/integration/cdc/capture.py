@@ -16,7 +16,6 @@ from pipeline.cdc.repair import Parts
 from pipeline.cdc.slots import Slot, publications, slots
 from pipeline.delivery.record import Record
 from pipeline.demo import database as demo
-from pipeline.errors import Transient
 from pipeline.kafka.admin import KafkaAdmin
 from pipeline.kafka.publish import KafkaPublisher
 from pipeline.kafka.scan import scan
@@ -199,15 +198,8 @@ def declared_topics(prefix: str) -> list[topics.Topic]:
 
 
 def apply_connectors(capture: Capture) -> None:
-    def applied(kind) -> bool:
-        try:
-            capture.connect.apply(connector(kind, capture.settings).name, render(kind, capture.settings))
-        except Transient:  # a worker that has just started, or has just got the other connector, is rebalancing
-            return False
-        return True
-
     for kind in KINDS:
-        until(lambda kind=kind: applied(kind), what=f"a connector for {kind}")
+        capture.connect.apply(connector(kind, capture.settings).name, render(kind, capture.settings))
 
 
 @contextlib.contextmanager
